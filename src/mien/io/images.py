@@ -5,6 +5,7 @@ Pillow's global settings (`Image.MAX_IMAGE_PIXELS`, `ImageFile.LOAD_TRUNCATED_IM
 changed nor needed: each format's reader is opened directly, so the only pixel limit is mien's.
 """
 
+import importlib
 import io
 import os
 import re
@@ -17,14 +18,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.PpmImagePlugin import PpmImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from mien.errors import UnreadableError
 from mien.io.pixels import array_to_rgb, picture_to_rgb
@@ -50,14 +44,15 @@ FORMATS = "JPEG, PNG, WebP, BMP, TIFF, GIF, PPM"
 
 _TRUNCATED = "truncated: the file ends before the picture does"
 
-_OPENERS: tuple[tuple[str, re.Pattern[bytes], Callable[[IO[bytes]], ImageFile]], ...] = (
-    ("JPEG", re.compile(rb"\xff\xd8\xff"), JpegImageFile),
-    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
-    ("WEBP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL), WebPImageFile),
-    ("BMP", re.compile(rb"BM"), BmpImageFile),
-    ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile),
-    ("GIF", re.compile(rb"GIF8[79]a"), GifImageFile),
-    ("PPM", re.compile(rb"P[56]\s"), PpmImageFile),
+# Each format by its first bytes, and the Pillow module that reads it, imported when it is needed.
+_OPENERS: tuple[tuple[str, re.Pattern[bytes], str], ...] = (
+    ("JPEG", re.compile(rb"\xff\xd8\xff"), "Jpeg"),
+    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n"), "Png"),
+    ("WEBP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL), "WebP"),
+    ("BMP", re.compile(rb"BM"), "Bmp"),
+    ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]"), "Tiff"),
+    ("GIF", re.compile(rb"GIF8[79]a"), "Gif"),
+    ("PPM", re.compile(rb"P[56]\s"), "Ppm"),
 )
 
 _NOT_PHOTOS: tuple[tuple[re.Pattern[bytes], str], ...] = (
@@ -196,13 +191,20 @@ def _read_stream(stream: IO[bytes], name: str, max_pixels: int, enough: int | No
     found = next((known for known in _OPENERS if known[1].match(head)), None)
     if found is None:
         raise UnreadableError(name, _not_a_picture(head))
-    kind, _, open_as = found
+    kind, _, reader = found
     try:
-        picture = open_as(stream)
+        picture = _reader(reader)(stream)
     except _DAMAGE as error:
         raise UnreadableError(name, _explain(error, kind)) from error
     with picture:
         return _decode(picture, name, max_pixels, enough)
+
+
+def _reader(name: str) -> Callable[[IO[bytes]], ImageFile]:
+    """Pillow's class for pictures of one format: ``PIL.JpegImagePlugin.JpegImageFile``."""
+    module = importlib.import_module(f"PIL.{name}ImagePlugin")
+    found: Callable[[IO[bytes]], ImageFile] = getattr(module, f"{name}ImageFile")
+    return found
 
 
 def _decode(picture: Image.Image, name: str, max_pixels: int, enough: int | None) -> Frame:

@@ -32,9 +32,10 @@ def open_session(model: Path, *, device: Device = "cpu", threads: int = 1) -> An
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     wanted = _providers(device, ort.get_available_providers())
+    refusals = _refusals(ort)
     try:
         session = ort.InferenceSession(str(model), options, providers=wanted)
-    except (ort.capi.onnxruntime_pybind11_state.OrtException, OSError, RuntimeError) as error:
+    except refusals as error:
         raise ModelError(f"{model}: ONNX Runtime cannot load it ({_first_line(error)})") from error
     if device == "cuda" and device_of(session) != "cuda":
         raise UsageError(
@@ -60,6 +61,13 @@ def _providers(device: Device, available: Sequence[str]) -> list[str]:
     if device == "cpu" or not cuda:
         return [PROVIDERS["cpu"]]
     return [PROVIDERS["cuda"], PROVIDERS["cpu"]]
+
+
+def _refusals(ort: Any) -> tuple[type[Exception], ...]:
+    """The errors of a session that cannot be opened: ONNX Runtime's have no base of their own."""
+    kinds = vars(ort.capi.onnxruntime_pybind11_state).values()
+    own = (k for k in kinds if isinstance(k, type) and issubclass(k, Exception))
+    return (*own, OSError, RuntimeError)
 
 
 def _first_line(error: Exception) -> str:

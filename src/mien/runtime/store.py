@@ -5,7 +5,6 @@ its SHA-256 was found right, or not at all.
 """
 
 import difflib
-import hashlib
 import os
 import sys
 from collections.abc import Callable
@@ -167,6 +166,8 @@ def _kb(size: int) -> str:
 
 
 def _intact(path: Path, entry: Download) -> bool:
+    import hashlib  # brings OpenSSL, which a run without pulled files can do without
+
     try:
         data = path.read_bytes()
     except OSError:

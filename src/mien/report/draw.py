@@ -1,0 +1,84 @@
+"""Annotated copies of pictures: a box and a legible label on every face."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+
+from mien.labels import COLOURS
+from mien.types import Face, Image, Observation
+
+Box = tuple[float, float, float, float]
+
+
+def annotate(rgb: Image, observation: Observation) -> Image:
+    """A copy of the picture `rgb` (h, w, 3) with the faces of `observation` drawn on it.
+
+    `rgb` may be smaller than the picture that was analysed; boxes are scaled to fit. Lines and
+    letters grow with the picture, and labels are moved so that they stay inside it and do not
+    cover each other where there is room.
+    """
+    picture = Pillow.fromarray(rgb)
+    scale = rgb.shape[1] / max(1, observation.width)
+    unit = max(picture.size) / 1000
+    line = max(2, round(3 * unit))
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(max(12, round(22 * unit)))
+    taken: list[Box] = []
+    for face in observation.faces:
+        box = _scaled(face.box, scale)
+        colour = COLOURS[face.expression]
+        draw.rectangle(box, outline="black", width=line + 2)
+        draw.rectangle(box, outline=colour, width=line)
+        taken.append(_label(draw, face, box, font, picture.size, taken))
+    return np.asarray(picture)
+
+
+def caption(face: Face) -> str:
+    """The words on a face's label, such as ``happiness 93 %``."""
+    return f"{face.expression} {100 * face.probability:.0f} %"
+
+
+def _label(
+    draw: ImageDraw.ImageDraw,
+    face: Face,
+    box: Box,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    size: tuple[int, int],
+    taken: list[Box],
+) -> Box:
+    text = caption(face)
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    pad = max(2.0, (bottom - top) / 4)
+    place = _place(box, (right - left + 2 * pad, bottom - top + 2 * pad), size, taken)
+    colour = COLOURS[face.expression]
+    draw.rectangle(place, fill=colour, outline="black")
+    at = (place[0] + pad - left, place[1] + pad - top)
+    draw.text(at, text, fill=_ink(colour), font=font)
+    return place
+
+
+def _place(box: Box, label: tuple[float, float], size: tuple[int, int], taken: list[Box]) -> Box:
+    """Above the box, else below, else inside it: the first that is free; else above."""
+    width, height = label
+    x = min(max(0.0, box[0]), max(0.0, size[0] - width))
+    choices = [box[1] - height, box[3], box[1], box[3] - height]
+    places = [(x, y, x + width, y + height) for y in choices if 0 <= y <= size[1] - height]
+    free = [p for p in places if not any(_meet(p, t) for t in taken)]
+    y = min(max(0.0, choices[0]), max(0.0, size[1] - height))
+    return [*free, *places, (x, y, x + width, y + height)][0]
+
+
+def _meet(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _ink(colour: str) -> str:
+    """Black or white, whichever reads better on `colour`."""
+    r, g, b = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "black" if 0.299 * r + 0.587 * g + 0.114 * b > 120 else "white"
+
+
+def _scaled(box: Box, scale: float) -> Box:
+    return (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)

@@ -1,0 +1,141 @@
+"""Crops in, probabilities out: the classifier of an exported model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien.errors import UsageError
+from mien.faces.crop import resize, to_grey
+from mien.labels import EIGHT
+from mien.metrics import softmax
+from mien.runtime.session import Device, device_of, open_session
+from mien.runtime.store import resolve
+from mien.spec import ModelSpec
+from mien.types import Floats, Image, Scores
+
+DEFAULT_MODEL = "mien-tiny"
+
+
+class Classifier:
+    """A model file, ready to read crops. Safe to call from several threads.
+
+    Attributes:
+        spec: what the file says about itself.
+        device: what it really runs on.
+    """
+
+    def __init__(self, session: Any, spec: ModelSpec, *, batch: int = 64) -> None:
+        self.spec = spec
+        self.device = device_of(session)
+        self._session = session
+        self._batch = batch
+        self._outputs = [output.name for output in session.get_outputs()]
+
+    def __call__(self, crops: Image, *, labels: str | None = None) -> Scores:
+        """Read the expression in each crop.
+
+        Args:
+            crops: uint8 (n, h, w) grey or (n, h, w, 3) RGB, any h and w: the crop of a face.
+            labels: None for the model's default answer over the eight expressions, which mixes its
+                heads as its spec says; or a head's name, such as "fer2013" (seven classes) or
+                "ferplus" (eight), for that head as trained, calibrated.
+
+        Returns:
+            Scores with one row per crop.
+
+        Raises:
+            UsageError: crops of another type or shape, or a head that the model does not have.
+        """
+        known = [head.name for head in self.spec.heads]
+        if labels is not None and labels not in known:
+            raise UsageError(f"{self.spec.name} has no head {labels!r}; it has {', '.join(known)}")
+        logits = self.logits(crops)
+        if labels is not None:
+            head = self.spec.head(labels)
+            return Scores(softmax(logits[head.name], head.temperature), head.labels)
+        return Scores(answer(self.spec, logits), EIGHT, *_affect(logits))
+
+    def logits(self, crops: Image) -> dict[str, Floats]:
+        """The raw outputs (n, k) by name, before temperature and softmax."""
+        x = self.prepare(crops)
+        parts = [
+            self._session.run(None, {"crops": x[i : i + self._batch]})
+            for i in range(0, max(1, len(x)), self._batch)
+        ]
+        columns = zip(*parts, strict=True)
+        return {n: np.concatenate(c) for n, c in zip(self._outputs, columns, strict=True)}
+
+    def prepare(self, crops: Image) -> Floats:
+        """Crops as the network wants them: float32 (n, channels, size, size), standardised."""
+        wanted = self.spec.input
+        if not isinstance(crops, np.ndarray) or crops.dtype != np.uint8:
+            kind = getattr(crops, "dtype", type(crops).__name__)
+            raise UsageError(f"crops must be a uint8 array, not {kind}")
+        colour = crops.ndim == 4 and crops.shape[3] == 3
+        if not (colour or crops.ndim == 3) or 0 in crops.shape[1:]:
+            raise UsageError(f"crops must be (n, h, w) or (n, h, w, 3), not {crops.shape}")
+        crops = resize(crops, wanted.size)
+        if wanted.channels == 1:
+            x = (to_grey(crops) if colour else crops)[:, None]
+        else:
+            x = (crops if colour else np.repeat(crops[..., None], 3, axis=3)).transpose(0, 3, 1, 2)
+        return standardise(x.astype(np.float32), wanted.std_floor)
+
+
+def load_classifier(
+    model: str | Path = DEFAULT_MODEL, *, device: Device = "cpu", threads: int = 1
+) -> Classifier:
+    """Load a bundled model by name, or any file that `mien export` wrote.
+
+    Args:
+        model: a name that `mien models` lists, or the path of an .onnx file.
+        device: "cpu", "cuda", or "auto".
+        threads: CPU threads inside one operator.
+
+    Raises:
+        ModelError: no such model, or a file that is damaged or without mien metadata.
+        UsageError: a device that is not there.
+    """
+    path = resolve(model)
+    session = open_session(path, device=device, threads=threads)
+    metadata = session.get_modelmeta().custom_metadata_map
+    return Classifier(session, ModelSpec.from_metadata(metadata, str(path)))
+
+
+def standardise(x: Floats, floor: float) -> Floats:
+    """Give each crop of (n, c, h, w) mean 0 and deviation 1, the deviation at least `floor`."""
+    flat = x.reshape(len(x), int(np.prod(x.shape[1:])))
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    deviation = np.sqrt(np.einsum("ij,ij->i", flat, flat) / flat.shape[1])
+    flat /= np.maximum(deviation, floor)[:, None]
+    return np.asarray(flat.reshape(x.shape), np.float32)
+
+
+def answer(spec: ModelSpec, logits: dict[str, Floats]) -> Floats:
+    """The default answer (n, 8): see `mien.spec.AnswerSpec`."""
+    rule = spec.answer
+    total = np.zeros((len(next(iter(logits.values()))), len(EIGHT)), np.float32)
+    mass = np.zeros(len(EIGHT), np.float32)
+    for name, weight in rule.weights.items():
+        head = spec.head(name)
+        columns = [EIGHT.index(label) for label in head.labels]
+        adjusted = logits[name] / np.float32(head.temperature)
+        strength = rule.prior_strength.get(name, 0.0)
+        if strength:
+            adjusted = adjusted - np.float32(strength) * np.log(np.asarray(head.priors, np.float32))
+        total[:, columns] += np.float32(weight) * softmax(adjusted)
+        mass[columns] += np.float32(weight)
+    mixed = total / np.maximum(mass, 1e-6)
+    mixed /= mixed.sum(axis=1, keepdims=True)
+    return softmax(np.log(np.maximum(mixed, 1e-9)), rule.temperature)
+
+
+def _affect(logits: dict[str, Floats]) -> tuple[Floats, Floats] | tuple[None, None]:
+    """Valence and arousal (n,) in [-1, 1] of the head "affect", where there is one."""
+    if "affect" not in logits:
+        return None, None
+    clipped = np.clip(logits["affect"], -1, 1)
+    return clipped[:, 0], clipped[:, 1]

@@ -1,0 +1,93 @@
+import json
+
+import numpy as np
+import pytest
+
+from mien.evaluate import measure, measure_probabilities, restrict
+from mien.labels import EIGHT, SEVEN
+
+LABELS = ("neutral", "happiness", "surprise")
+# Rows: right, right, wrong (happiness for neutral), right. There is no surprise in the truth.
+SHARES = np.array([[8, 1, 1], [1, 6, 3], [2, 5, 3], [4, 5, 1]], np.float32) / 10
+TRUTH = np.array([0, 1, 0, 1])
+
+
+@pytest.fixture(scope="module")
+def report():
+    return measure(np.log(SHARES) + 3, TRUTH, LABELS)
+
+
+def test_the_figures_by_hand(report):
+    assert report.n == 4
+    assert report.labels == LABELS
+    assert report.accuracy == pytest.approx(3 / 4)
+    assert report.balanced_accuracy == pytest.approx((1 / 2 + 1) / 2)
+    assert report.macro_f1 == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert report.nll == pytest.approx(-np.log([0.8, 0.6, 0.2, 0.5]).mean(), abs=1e-6)
+    assert report.recall == {"neutral": 0.5, "happiness": 1.0, "surprise": None}
+    assert report.confusion == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+
+
+def test_brier_and_calibration_by_hand(report):
+    rows = [0.2**2 + 2 * 0.1**2, 0.1**2 + 0.4**2 + 0.3**2]
+    rows += [0.8**2 + 0.5**2 + 0.3**2, 0.4**2 + 0.5**2 + 0.1**2]
+    assert report.brier == pytest.approx(np.mean(rows), abs=1e-6)
+    # 15 bins: 0.8 and 0.6 alone; both 0.5 share a bin in which half are right.
+    assert report.ece == pytest.approx((0.2 + 0.4 + 0.0) / 4, abs=1e-6)
+
+
+def test_the_interval_holds_the_accuracy(report):
+    low, high = report.accuracy_interval
+    assert 0 <= low <= report.accuracy <= high <= 1
+    assert low < high
+
+
+def test_probabilities_are_taken_as_they_are(report):
+    got = measure_probabilities(SHARES, TRUTH, LABELS)
+    assert (got.accuracy, got.confusion) == (report.accuracy, report.confusion)
+    assert got.nll == pytest.approx(report.nll, abs=1e-6)
+
+
+def test_to_dict_is_plain_json(report):
+    told = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert list(told) == [
+        "n",
+        "labels",
+        "accuracy",
+        "accuracy_interval",
+        "balanced_accuracy",
+        "macro_f1",
+        "ece",
+        "nll",
+        "brier",
+        "recall",
+        "confusion",
+    ]
+    assert told["recall"]["surprise"] is None
+    assert told["confusion"] == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+
+
+def test_restrict_leaves_out_columns_and_sums_to_one_again():
+    got, labels = restrict(SHARES, LABELS, ("neutral", "happiness"))
+    assert labels == ("neutral", "happiness")
+    want = np.array([[8 / 9, 1 / 9], [1 / 7, 6 / 7], [2 / 7, 5 / 7], [4 / 9, 5 / 9]])
+    assert got == pytest.approx(want, abs=1e-6)
+
+
+def test_restrict_keeps_the_models_order_whatever_is_asked():
+    got, labels = restrict(SHARES, LABELS, ("surprise", "neutral"))
+    assert labels == ("neutral", "surprise")
+    assert got[0] == pytest.approx([8 / 9, 1 / 9], abs=1e-6)
+
+
+def test_restrict_to_fer2013s_seven_drops_contempt():
+    row = np.array([[0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.3]], np.float32)
+    got, labels = restrict(row, EIGHT, SEVEN)
+    assert labels == SEVEN
+    assert got == pytest.approx(np.full((1, 7), 1 / 7), abs=1e-6)
+
+
+def test_restrict_of_a_row_without_anything_left_is_even():
+    sure = np.array([[0.0, 0.0, 1.0]], np.float32)
+    got, _ = restrict(sure, LABELS, ("neutral", "happiness"))
+    assert got.tolist() == [[0.5, 0.5]]
