@@ -24,7 +24,7 @@ def annotate(rgb: Image, observation: Observation) -> Image:
     unit = max(picture.size) / 1000
     line = max(2, round(3 * unit))
     draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(max(12, round(22 * unit)))
+    font = ImageFont.load_default(max(14, round(28 * unit)))
     taken: list[Box] = []
     for face in observation.faces:
         box = _scaled(face.box, scale)
@@ -32,7 +32,7 @@ def annotate(rgb: Image, observation: Observation) -> Image:
         draw.rectangle(box, outline="black", width=line + 2)
         draw.rectangle(box, outline=colour, width=line)
         taken.append(_label(draw, face, box, font, picture.size, taken))
-    return np.asarray(picture)
+    return np.array(picture)
 
 
 def caption(face: Face) -> str:

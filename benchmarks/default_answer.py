@@ -1,0 +1,103 @@
+"""How the heads should be combined for faces that are nobody's training data.
+
+    python benchmarks/default_answer.py MODEL.onnx --affectnet DIR --fer2013 DIR
+
+AffectNet's val_set holds equally many faces of each expression, so accuracy on it is the mean
+recall. Every face is found by the detector and cropped, as a user's photo would be. One half of the
+pictures (even numbers) chooses, the other half (odd) checks the choice. FER+ majorities on
+PublicTest are shown beside it: what the correction costs on the training data's own mixture.
+"""
+
+import argparse
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import mien
+from mien.faces.crop import cut, recipe
+from mien.io.images import read_image
+from mien.labels import EIGHT
+from mien.runtime.classify import answer
+from mien.spec import AnswerSpec
+from mien.train.data import fer2013
+
+# What the numbers 0-7 in AffectNet's files mean.
+AFFECTNET = (
+    *("neutral", "happiness", "sadness", "surprise"),
+    *("fear", "disgust", "anger", "contempt"),
+)
+GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def affectnet_faces(folder, detector, crop):
+    """Crops (n, 96, 96, 3), classes (n,) in the order of EIGHT, picture numbers (n,)."""
+    crops, codes, numbers, missed = [], [], [], 0
+    paths = sorted((folder / "images").glob("*.jpg"), key=lambda p: int(p.stem))
+    for path in paths:
+        frame = read_image(path)
+        faces = detector(frame.rgb)
+        if not len(faces):
+            missed += 1
+            continue
+        label = np.load(folder / "annotations" / f"{path.stem}_exp.npy", allow_pickle=False)
+        crops.append(cut(frame.rgb, faces.boxes[:1], size=96, recipe=crop)[0])
+        codes.append(EIGHT.index(AFFECTNET[int(str(label))]))
+        numbers.append(int(path.stem))
+    print(f"AffectNet val_set: {len(paths)} pictures, {missed} without a face found")
+    return np.stack(crops), np.array(codes), np.array(numbers)
+
+
+def part_right(probabilities, codes, seven):
+    """Accuracy over eight classes, or over seven with contempt left out of both sides."""
+    if seven:
+        kept = codes < 7
+        probabilities, codes = probabilities[kept, :7], codes[kept]
+    return float(np.mean(probabilities.argmax(axis=1) == codes))
+
+
+def rules():
+    for weight, plus, seven in itertools.product(GRID, GRID, GRID):
+        weights = {"ferplus": round(1 - weight, 2), "fer2013": weight}
+        if weight == 1:
+            weights = {"ferplus": 0.01, "fer2013": 0.99}  # contempt has to come from somewhere
+        yield AnswerSpec(weights, {"ferplus": plus, "fer2013": seven})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("--affectnet", type=Path, required=True)
+    parser.add_argument("--fer2013", type=Path, required=True)
+    parser.add_argument("--detector", default="auto")
+    options = parser.parse_args()
+    classifier = mien.load_classifier(options.model, threads=2)
+    detector = mien.load_detector(options.detector, max_faces=1)
+    crop = recipe(classifier.spec.input.crop)
+    crops, codes, numbers = affectnet_faces(options.affectnet, detector, crop)
+    logits = classifier.logits(crops)
+    rows = fer2013.read(options.fer2013, ["PublicTest"])[0]
+    known = rows.labelled("ferplus")
+    public = classifier.logits(rows.images[known])
+    truth = rows.targets["ferplus"][known].argmax(axis=1)
+    choosing = numbers % 2 == 0
+    table = []
+    for rule in rules():
+        spec = replace(classifier.spec, answer=rule)
+        found = answer(spec, logits)
+        figures = [part_right(found[h], codes[h], s) for h in (choosing, ~choosing) for s in (1, 0)]
+        neutral = float(np.mean(found.argmax(axis=1) == 0))
+        plus = part_right(answer(spec, public), truth, seven=False)
+        table.append((*figures, neutral, plus, rule))
+    table.sort(key=lambda row: -(row[0] + row[1]))
+    print(f"detector {detector.name}, n = {choosing.sum()} choosing, {(~choosing).sum()} checking")
+    print("choose7 choose8 check7 check8 called-neutral FER+PublicTest  weights, prior strengths")
+    plain = [row for row in table if not any(row[-1].prior_strength.values())]
+    for row in [*table[:12], *plain]:
+        *figures, rule = row
+        print("  ".join(f"{v:.3f}" for v in figures), rule.weights, rule.prior_strength)
+
+
+if __name__ == "__main__":
+    main()

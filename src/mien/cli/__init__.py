@@ -1,0 +1,1 @@
+"""The `mien` command: one module a verb."""

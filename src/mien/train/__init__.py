@@ -1,0 +1,1 @@
+"""Training, evaluation and export; the only part of mien that needs torch."""

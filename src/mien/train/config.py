@@ -1,0 +1,248 @@
+"""What a training run is made of. The fields are the YAML keys and the command-line flags."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import inspect
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+
+import yaml
+
+from mien.errors import DataError, UsageError
+from mien.train.data.augment import AugmentConfig
+from mien.train.data.ferplus import Rule
+
+_EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which faces are trained on and which the run is watched on."""
+
+    reader: Literal["fer2013", "folder"] = "fer2013"
+    """The data set's form: FER2013 with FER+ votes, or ``<split>/<expression>/*.jpg`` folders."""
+    train: str = "Training"
+    """The split that is trained on."""
+    validation: str = "PublicTest"
+    """The split that is measured after each epoch; its figures choose nothing unless keep=best."""
+    votes: Rule = "crossentropy"
+    """How FER+ votes become targets."""
+    heads: tuple[str, ...] = ("fer2013", "ferplus")
+    """The heads to train, out of those the data have labels for."""
+    limit: int = 0
+    """Use the first so many faces of each split only; 0 is all."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network."""
+
+    name: str = "mien_tiny"
+    """A registered architecture; `mien models --architectures` lists them."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Its options, such as ``{activation: relu}``."""
+    size: int = 48
+    """Side of the square input in pixels."""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How the weights are moved."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    """SGD with Nesterov momentum, or AdamW."""
+    lr: float = 0.1
+    """Peak learning rate, reached after the warm-up, falling to zero along a cosine."""
+    momentum: float = 0.9
+    """Momentum of SGD, or the first beta of AdamW."""
+    weight_decay: float = 1e-4
+    """Decay of the weights of convolutions and linear layers; norms and biases have none."""
+    warmup: float = 1.0
+    """Length of the linear warm-up in epochs."""
+    clip: float = 5.0
+    """Largest norm of the gradient; 0 turns clipping off."""
+    ema: float = 0.999
+    """Decay of the running average of the weights, which is what is measured and exported."""
+
+
+@dataclass(frozen=True)
+class ReleaseConfig:
+    """What the exported file says of itself, and how its heads are combined."""
+
+    name: str = "model"
+    """The model's name."""
+    version: str = "1"
+    """Its version."""
+    licence: str = "unstated"
+    """The licence of the weights."""
+    training_data: tuple[str, ...] = ()
+    """Each data set with its licence."""
+    intended_use: str = ""
+    """One sentence that `mien models` prints."""
+    crop: str = "square-v1"
+    """The crop recipe for faces that a detector found."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Weight of each head in the default answer; empty is the head with the most labels alone."""
+    prior_strength: dict[str, float] = field(default_factory=dict)
+    """How far each head's class priors are divided out in the default answer, 0 to 1."""
+    why: str = ""
+    """What the two settings above were chosen on."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run. `mien train` reads it from a recipe; any field can be set by its flag."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    init: str = ""
+    """A run folder whose weights this run starts from, to fine-tune them; empty is at random."""
+    teacher: str = ""
+    """A run folder whose network's answers are mixed into the training targets; empty is none."""
+    teacher_weight: float = 0.5
+    """The teacher's part of each target, 0 to 1."""
+    epochs: int = 30
+    """Passes over the training split."""
+    early_epochs: int = 0
+    """The first so many epochs see smaller pictures, which is quicker (Tan & Le 2021)."""
+    early_size: int = 36
+    """The side in pixels of those smaller pictures."""
+    batch: int = 64
+    """Faces per step."""
+    smoothing: float = 0.0
+    """Label smoothing of every head."""
+    head_weights: dict[str, float] = field(default_factory=dict)
+    """How much each head counts in the loss; 1 where it is not named."""
+    seed: int = 0
+    """Fixes the initial weights, the order of faces and every augmentation."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 autocast is quicker on CPUs with AVX-512 BF16 and on GPUs, and far slower elsewhere."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where to train. Asking for cuda where there is none is an error."""
+    threads: int = 0
+    """CPU threads; 0 leaves it to PyTorch. A resumed run gives equal weights at equal threads."""
+    keep: Literal["last", "best"] = "last"
+    """Export the last epoch, or the one with the best validation accuracy of the first head."""
+    release: ReleaseConfig = field(default_factory=ReleaseConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict each other."""
+        if self.epochs < 1 or self.batch < 2:
+            raise UsageError("epochs must be at least 1 and batch at least 2")
+        if not 0 <= self.optim.ema < 1:
+            raise UsageError("optim.ema must be in [0, 1)")
+        if not 0 <= self.teacher_weight <= 1:
+            raise UsageError("teacher_weight must be in [0, 1]")
+        if any(weight <= 0 for weight in self.head_weights.values()):
+            raise UsageError("head_weights must be above 0; leave a head out by data.heads")
+        if not self.data.heads:
+            raise UsageError("data.heads must name at least one head")
+
+
+def load_config(path: Path, overrides: Mapping[str, str] | None = None) -> TrainConfig:
+    """Read a recipe: YAML whose keys are the fields above; an unknown key is an error.
+
+    Args:
+        path: the recipe.
+        overrides: fields that are set otherwise, e.g. ``{"optim.lr": "0.05"}``, as YAML texts.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key, text in (overrides or {}).items():
+            _set(raw, key.replace("-", "_").split("."), yaml.safe_load(text))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(f"{path}: not a readable recipe ({error})") from error
+    config = _build(TrainConfig, raw, str(path))
+    assert isinstance(config, TrainConfig)
+    return config
+
+
+def field_help() -> str:
+    """Every field with its default and what it means, a line each, for the command's help."""
+    return "\n".join(_field_lines(TrainConfig, ""))
+
+
+def save_config(config: TrainConfig, path: Path) -> None:
+    """Write `config` so that `load_config` gives an equal one."""
+    text = yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _set(raw: Any, keys: Sequence[str], value: Any) -> None:
+    for key in keys[:-1]:
+        raw = raw.setdefault(key, {}) if isinstance(raw, dict) else None
+    if not isinstance(raw, dict):
+        raise UsageError(f"{'.'.join(keys)} is not a field of the recipe")
+    raw[keys[-1]] = value
+
+
+def _field_lines(kind: type[Any], prefix: str) -> Iterator[str]:
+    """The lines of `field_help`; what a field means is the text below it in this file."""
+    (tree,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(tree, ast.ClassDef)
+    texts = {
+        field.target.id: str(text.value.value)
+        for field, text in itertools.pairwise(tree.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+    }
+    default = kind()
+    hints = get_type_hints(kind)
+    for name, hint in hints.items():
+        if dataclasses.is_dataclass(hint):
+            yield from _field_lines(cast(type[Any], hint), f"{prefix}{name}.")
+        else:
+            yield f"  --{prefix}{name} {getattr(default, name)!r}: {texts[name]}"
+
+
+def _build(kind: type[Any], raw: Any, where: str) -> Any:
+    if not isinstance(raw, dict):
+        raise DataError(f"{where}: expected a mapping, found {type(raw).__name__}")
+    hints = get_type_hints(kind)
+    for key in raw:
+        if key not in hints:
+            close = difflib.get_close_matches(str(key), hints, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise DataError(f"{where}: unknown key {key!r}{hint}")
+    return kind(
+        **{key: _convert(hints[key], value, f"{where}: {key}") for key, value in raw.items()}
+    )
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """Check `value` against the type `hint` and make lists tuples, integers floats."""
+    if dataclasses.is_dataclass(hint):
+        return _build(cast(type[Any], hint), value, where)
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value not in parts:
+            raise DataError(f"{where} is {value!r}; expected one of {', '.join(map(str, parts))}")
+        return value
+    if origin is tuple and isinstance(value, list):
+        return tuple(_convert(parts[0], item, where) for item in value)
+    if origin is dict and isinstance(value, dict):
+        return {str(k): _convert(parts[1], v, where) for k, v in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
+        return float(value)  # YAML 1.1 takes 1e-4, without a point, for text
+    if hint is Any or (type(value) is hint):
+        return value
+    raise DataError(f"{where} is {value!r}; expected {getattr(hint, '__name__', hint)}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

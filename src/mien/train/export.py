@@ -1,0 +1,215 @@
+"""From a run folder to one ONNX file that says everything about itself."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from mien.errors import ModelError
+from mien.evaluate import Report, measure_probabilities
+from mien.labels import EIGHT
+from mien.metrics import Codes, softmax
+from mien.runtime.classify import Classifier, answer, load_classifier
+from mien.spec import KEY, AnswerSpec, HeadSpec, InputSpec, ModelSpec
+from mien.train.calibrate import cross_fitted_ece, fit_temperature
+from mien.train.data.loader import STD_FLOOR
+from mien.train.data.rows import Rows
+from mien.train.models import count_macs, count_parameters
+from mien.train.run import Run
+
+PARITY = 1e-4
+OPSET = 18
+
+
+class _Tuple(nn.Module):
+    """The network with its outputs in a fixed order: ONNX has no dictionaries."""
+
+    def __init__(self, model: nn.Module, heads: tuple[str, ...]) -> None:
+        super().__init__()
+        self.model, self.heads = model, heads
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        logits = self.model(crops)
+        return tuple(logits[head] for head in self.heads)
+
+
+def export(run: Run, validation: Rows, path: Path) -> ModelSpec:
+    """Write the network of `run` to the ONNX file `path`, calibrated and checked.
+
+    Temperatures are fitted on `validation`, whose figures go into the file too. The outputs of the
+    file must agree with PyTorch's on real crops, in batches of 1, 3 and 64, before it is moved
+    into place; otherwise a `ModelError` is raised and `path` stays as it was.
+    """
+    beside = path.with_name(f".{path.stem}.part.onnx")
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        channels = int(run.about["channels"])
+        write_graph(run.model, tuple(run.labels), channels, run.config.model.size, beside)
+        _write_spec(beside, describe(run, {}, (), AnswerSpec({}, {})))
+        draft = load_classifier(beside)
+        check_parity(run.model, draft, validation)
+        spec = calibrated_spec(run, draft, validation)
+        _write_spec(beside, spec)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return spec
+
+
+def check_parity(model: nn.Module, draft: Classifier, rows: Rows) -> float:
+    """The largest difference of any logit between PyTorch and the file; an error above `PARITY`."""
+    worst = 0.0
+    for n in (1, 3, 64):
+        crops = rows.images[:n]
+        with torch.no_grad():
+            ours = model(torch.from_numpy(draft.prepare(crops)))
+        theirs = draft.logits(crops)
+        for head, logits in ours.items():
+            worst = max(worst, float(np.abs(logits.numpy() - theirs[head]).max()))
+    if not worst <= PARITY:
+        raise ModelError(f"the exported file differs from PyTorch by {worst:.2g} > {PARITY}")
+    return worst
+
+
+def calibrated_spec(run: Run, draft: Classifier, rows: Rows) -> ModelSpec:
+    """Fit each head's temperature and the answer's on `rows`, and measure both."""
+    logits = draft.logits(rows.images)
+    temperatures, figures = {}, {}
+    for head in run.labels:
+        known = np.flatnonzero(rows.labelled(head))
+        truth = rows.targets[head][known].argmax(axis=1)
+        temperatures[head] = fit_temperature(logits[head][known], truth)
+        probabilities = softmax(logits[head][known], temperatures[head])
+        report = measure_probabilities(probabilities, truth, run.labels[head])
+        figures.update(_figures(head, report))
+        figures[f"{head}_ece_uncalibrated"] = _round(
+            measure_probabilities(softmax(logits[head][known]), truth, run.labels[head]).ece
+        )
+        figures[f"{head}_ece_cross_fitted"] = _round(cross_fitted_ece(logits[head][known], truth))
+    heads = _heads(run, temperatures)
+    rule = answer_rule(run, heads)
+    spec = describe(run, figures, heads, rule)
+    truth, known = _answer_truth(rows)
+    mixed = answer(spec, {head: part[known] for head, part in logits.items()})
+    rule = AnswerSpec(
+        rule.weights, rule.prior_strength, fit_temperature(np.log(mixed), truth), rule.why
+    )
+    probabilities = softmax(np.log(mixed), rule.temperature)
+    figures.update(_figures("answer", measure_probabilities(probabilities, truth, EIGHT)))
+    return describe(run, figures, heads, rule)
+
+
+def answer_rule(run: Run, heads: tuple[HeadSpec, ...]) -> AnswerSpec:
+    """The recipe's rule for the default answer; without one, the head with the most labels.
+
+    Raises:
+        ModelError: no head says anything about one of the eight expressions.
+    """
+    release = run.config.release
+    widest = max(heads, key=lambda head: len(head.labels))
+    weights = release.weights or {widest.name: 1.0}
+    covered = {label for h in heads if h.name in weights for label in h.labels}
+    missing = [label for label in EIGHT if label not in covered]
+    if missing and len(covered) < 7:
+        raise ModelError(f"the heads {', '.join(weights)} do not know {', '.join(missing)}")
+    return AnswerSpec(dict(weights), dict(release.prior_strength), 1.0, release.why)
+
+
+def describe(
+    run: Run, figures: Mapping[str, float], heads: tuple[HeadSpec, ...], rule: AnswerSpec
+) -> ModelSpec:
+    """The spec of `run`'s network."""
+    config, release = run.config, run.config.release
+    channels = int(run.about["channels"])
+    return ModelSpec(
+        name=release.name,
+        version=release.version,
+        input=InputSpec(config.model.size, channels, release.crop, STD_FLOOR),
+        heads=heads or _heads(run, {}),
+        answer=rule,
+        parameters=count_parameters(run.model)[1],
+        macs=count_macs(run.model, channels, config.model.size),
+        licence=release.licence,
+        training_data=release.training_data,
+        command=f"mien train recipes/{release.name}.yaml --data DIR",
+        seed=config.seed,
+        architecture=config.model.name,
+        commit=run.commit,
+        created=datetime.date.today().isoformat(),
+        metrics=dict(figures),
+        intended_use=release.intended_use,
+    )
+
+
+def _heads(run: Run, temperatures: Mapping[str, float]) -> tuple[HeadSpec, ...]:
+    heads = []
+    for name, labels in run.labels.items():
+        counts = np.array([run.about["counts"][name][label] for label in labels]) + 1
+        priors = tuple(round(float(p), 5) for p in counts / counts.sum())
+        heads.append(HeadSpec(name, labels, _round(temperatures.get(name, 1.0)), priors))
+    return tuple(heads)
+
+
+def _answer_truth(rows: Rows) -> tuple[Codes, Codes]:
+    """The classes that the default answer is measured against, and the rows that have one.
+
+    FER+ majorities where the rows carry votes, else the only labels there are.
+    """
+    head = "ferplus" if "ferplus" in rows.targets else next(iter(rows.targets))
+    known = np.flatnonzero(rows.labelled(head))
+    columns = np.array([EIGHT.index(label) for label in rows.labels[head]])
+    return columns[rows.targets[head][known].argmax(axis=1)], known
+
+
+def _figures(prefix: str, report: Report) -> dict[str, float]:
+    names = ("n", "accuracy", "balanced_accuracy", "macro_f1", "ece", "nll")
+    return {f"{prefix}_{name}": _round(getattr(report, name)) for name in names}
+
+
+def _round(value: float) -> float:
+    return round(float(value), 5)
+
+
+def write_graph(
+    model: nn.Module, heads: tuple[str, ...], channels: int, size: int, path: Path
+) -> None:
+    """Write `model` as ONNX with a free batch size: input "crops", one output per head."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own internals
+        torch.onnx.export(
+            _Tuple(model, heads).eval(),
+            (torch.zeros(2, channels, size, size),),
+            str(path),
+            input_names=["crops"],
+            output_names=list(heads),
+            dynamic_shapes={"crops": {0: torch.export.Dim("batch")}},
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _write_spec(path: Path, spec: ModelSpec) -> None:
+    model = onnx.load(path)
+    _strip(model)
+    onnx.helper.set_model_props(model, {KEY: spec.to_json()})
+    onnx.save(model, path)
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Remove the exporter's notes, a third of the file: shapes, stack traces with their paths."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    del graph.value_info[:]

@@ -1,0 +1,95 @@
+"""Pieces that several architectures share."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mien.errors import UsageError
+
+Activation = Literal["relu", "silu", "relu6", "hardswish"]
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "relu6": nn.ReLU6,
+    "hardswish": nn.Hardswish,
+}
+
+
+def activate(name: str) -> nn.Module:
+    """A new activation layer by name."""
+    if name not in ACTIVATIONS:
+        raise UsageError(f"no activation {name!r}. Known: {', '.join(ACTIVATIONS)}.")
+    return ACTIVATIONS[name]()
+
+
+class Separable(nn.Sequential):
+    """Depthwise 3x3 then pointwise 1x1, no bias and nothing between: Keras' SeparableConv2D."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False),
+            nn.Conv2d(inputs, outputs, 1, bias=False),
+        )
+
+
+class PreActivatedUnit(nn.Module):
+    """A pre-activated residual unit of two depthwise separable convolutions (He et al. 2016, v2).
+
+    ``a = act(BN(x)); y = sep(act(BN(sep(a)))); out = shortcut + y``. The shortcut is x itself where
+    the shapes agree, else a 1x1 projection of a; nothing follows the addition. (n, inputs, h, w)
+    becomes (n, outputs, h, w), or half of h and w, rounded up, when `down` is set: "pool" puts
+    mini-Xception's 3x3 max-pooling behind the second separable convolution, "stride" gives the
+    first depthwise convolution a stride of two.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        down: Literal["no", "pool", "stride"] = "no",
+        act: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(inputs)
+        self.sep1 = Separable(inputs, outputs, 2 if down == "stride" else 1)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.sep2 = Separable(outputs, outputs)
+        self.act = activate(act)
+        self.pool = nn.MaxPool2d(3, 2, 1) if down == "pool" else nn.Identity()
+        stride = 1 if down == "no" else 2
+        projected = inputs != outputs or stride > 1
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if projected else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, inputs, h, w) to (n, outputs, h', w')."""
+        a = self.act(self.norm1(x))
+        y = self.sep2(self.act(self.norm2(self.sep1(a))))
+        shortcut = x if self.shortcut is None else self.shortcut(a)
+        out: Tensor = shortcut + self.pool(y)
+        return out
+
+
+class LinearHeads(nn.ModuleDict):
+    """One linear classifier per head over globally averaged features."""
+
+    def __init__(self, features: int, heads: Mapping[str, int]) -> None:
+        super().__init__({name: nn.Linear(features, k) for name, k in heads.items()})
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """(n, features, h, w) -> logits (n, k) by head."""
+        pooled = torch.mean(x, dim=(2, 3))
+        return {name: head(pooled) for name, head in self.items()}
+
+
+class ConvHeads(nn.ModuleDict):
+    """mini-Xception's head: a 3x3 convolution to the classes, then global averaging."""
+
+    def __init__(self, features: int, heads: Mapping[str, int]) -> None:
+        super().__init__({name: nn.Conv2d(features, k, 3, 1, 1) for name, k in heads.items()})
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """(n, features, h, w) -> logits (n, k) by head."""
+        return {name: torch.mean(head(x), dim=(2, 3)) for name, head in self.items()}

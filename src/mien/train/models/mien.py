@@ -1,0 +1,32 @@
+"""mien's own small network: Tian's units and budget, spent where a CPU is quick."""
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from mien.train.models.blocks import LinearHeads
+from mien.train.models.registry import register
+from mien.train.models.tian2022 import Down, PreActivatedXception, stack_units
+
+
+@register("mien, after Tian et al. 2022")
+def mien_tiny(
+    heads: Mapping[str, int], *, channels: int = 1, activation: str = "silu"
+) -> nn.Module:
+    """At most 58,000 parameters with both heads, all counted; 9.3 M MAC at 48x48.
+
+    ``tian2022_b`` passes 40 channels through a residual unit at full resolution: 7 % of its
+    parameters, half of its multiplications and more than half of its time, since such maps outgrow
+    the cache. Here the stem leaves 16 channels and the first unit halves the picture at once.
+    """
+    stem = nn.Conv2d(channels, 16, 3, 1, 1, bias=False)
+    plan: list[tuple[int, Down]] = [
+        (40, "stride"),
+        (40, "no"),
+        (64, "stride"),
+        (64, "no"),
+        (64, "no"),
+        (78, "stride"),
+    ]
+    units = stack_units(16, plan, activation)
+    return PreActivatedXception(stem, units, LinearHeads(78, heads), activation)

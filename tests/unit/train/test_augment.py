@@ -1,0 +1,176 @@
+"""Augmentation: nothing at zero, the right direction and size elsewhere, and repeatable."""
+
+import math
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mien.train.data.augment import AugmentConfig, augment  # noqa: E402
+
+SIDE = 48
+STILL = {"flip": 0.0, "rotate": 0.0, "shift": 0.0, "scale": 0.0}
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def change(x, size=SIDE, seed=0, **options):
+    return augment(x, AugmentConfig(**{**STILL, **options}), seeded(seed), size)
+
+
+def noise(n=4, side=SIDE, seed=0):
+    return torch.randint(0, 256, (n, 1, side, side), generator=seeded(seed)).float()
+
+
+def blob(x, y, n=1):
+    """A soft white spot about the pixel (x, y), on black."""
+    at = torch.arange(SIDE, dtype=torch.float32)
+    spot = torch.exp(-((at - x)[None, :] ** 2 + (at - y)[:, None] ** 2) / 8)
+    return (255 * spot).expand(n, 1, SIDE, SIDE).contiguous()
+
+
+def centres(pictures):
+    """Where the light of each picture is, (n, 2), in pixels right of and below the middle."""
+    light = pictures[:, 0] / pictures[:, 0].sum(dim=(1, 2), keepdim=True)
+    at = torch.arange(SIDE, dtype=torch.float32) - (SIDE - 1) / 2
+    return torch.stack([(light.sum(dim=1) * at).sum(1), (light.sum(dim=2) * at).sum(1)], dim=1)
+
+
+def test_zero_is_the_picture_itself():
+    x = noise()
+    assert (change(x) - x).abs().max() < 0.05
+
+
+def test_a_sure_flip_mirrors_exactly():
+    x = noise()
+    assert (change(x, flip=1.0) - x.flip(3)).abs().max() < 0.05
+
+
+def test_every_other_picture_is_mirrored():
+    x = blob(10, 23.5, n=1000)
+    right = centres(change(x, flip=0.5))[:, 0] > 0
+    assert 0.45 < right.float().mean() < 0.55
+
+
+def test_shifts_go_every_way_and_are_of_the_size_asked_for():
+    moved = centres(change(blob(23.5, 23.5, n=500), shift=0.25))
+    assert moved.abs().max() <= 0.25 * SIDE + 0.1
+    assert moved.abs().max() > 0.24 * SIDE
+    # Uniform both ways: the deviation is the reach over the root of three.
+    assert moved.std(dim=0) == pytest.approx([0.25 * SIDE / math.sqrt(3)] * 2, rel=0.1)
+    assert moved.mean(dim=0).abs().max() < 1
+    assert abs(float(torch.corrcoef(moved.T)[0, 1])) < 0.1
+
+
+def test_rotations_turn_about_the_middle():
+    turned = centres(change(blob(23.5 + 14, 23.5, n=500), rotate=30.0))
+    assert turned.norm(dim=1) == pytest.approx([14.0] * 500, abs=0.2)
+    degrees = torch.rad2deg(torch.atan2(turned[:, 1], turned[:, 0]))
+    assert degrees.abs().max() <= 30.5
+    assert degrees.abs().max() > 29
+    assert float(degrees.std()) == pytest.approx(30 / math.sqrt(3), rel=0.1)
+    assert abs(float(degrees.mean())) < 2
+
+
+def test_scales_move_away_from_the_middle_and_towards_it():
+    factor = centres(change(blob(23.5 + 10, 23.5 - 10, n=500), scale=0.2))
+    across, down = (factor / torch.tensor([10.0, -10.0])).unbind(1)
+    assert (across - down).abs().max() < 0.02
+    assert 0.79 < across.min() < 0.82
+    assert 1.18 < across.max() < 1.21
+
+
+def test_a_flipped_picture_turns_the_same_way():
+    x = blob(23.5 + 14, 23.5)
+    plain = centres(change(x, rotate=30.0, seed=3))
+    mirrored = centres(change(x, rotate=30.0, flip=1.0, seed=3))
+    degrees = [math.degrees(math.atan2(y, x)) for x, y in (*plain.tolist(), *mirrored.tolist())]
+    assert abs(degrees[0]) > 2
+    assert abs(degrees[0]) + abs(degrees[1]) == pytest.approx(180, abs=0.5)
+
+
+def test_the_border_is_repeated():
+    x = torch.full((50, 1, SIDE, SIDE), 200.0)
+    moved = change(x, rotate=30.0, shift=0.3, scale=0.3)
+    assert (moved - 200).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("size", [24, 36, 64])
+def test_the_output_has_the_size_asked_for(size):
+    x = blob(12, 30, n=2)
+    small = change(x, size=size)
+    assert small.shape == (2, 1, size, size)
+    brightest = divmod(int(small[0, 0].argmax()), size)
+    scaled = [(30.5 / SIDE) * size - 0.5, (12.5 / SIDE) * size - 0.5]
+    assert list(brightest) == pytest.approx(scaled, abs=1)
+
+
+def test_colour_keeps_its_channels_together():
+    x = torch.cat([blob(12, 30), blob(12, 30) / 2, blob(30, 12)], dim=1)
+    out = change(x, rotate=20.0, shift=0.1)
+    assert out.shape == (1, 3, SIDE, SIDE)
+    assert (out[:, 0] - 2 * out[:, 1]).abs().max() < 0.01
+
+
+EVERYTHING = AugmentConfig(
+    flip=0.5, rotate=12, shift=0.1, scale=0.1, brightness=0.3, contrast=0.5, erase=0.5
+)
+
+
+def test_the_same_generator_gives_the_same_pictures():
+    x = noise(8)
+    first, second = (augment(x, EVERYTHING, seeded(5), 36) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, augment(x, EVERYTHING, seeded(6), 36))
+
+
+def test_everything_stays_within_the_grey_levels():
+    out = augment(noise(64), EVERYTHING, seeded(), SIDE)
+    assert out.min() >= 0
+    assert out.max() <= 255
+
+
+def test_the_input_is_not_changed():
+    x = noise()
+    before = x.clone()
+    augment(x, EVERYTHING, seeded(), SIDE)
+    assert torch.equal(x, before)
+
+
+def test_contrast_stretches_about_the_mean():
+    x = 100 + 0.2 * noise(300)
+    out = change(x, contrast=0.5)
+    ratio = out.std(dim=(1, 2, 3)) / x.std(dim=(1, 2, 3))
+    assert 0.5 <= ratio.min() < 0.53
+    assert 1.47 < ratio.max() <= 1.5001
+    assert (out.mean(dim=(1, 2, 3)) - x.mean(dim=(1, 2, 3))).abs().max() < 0.01
+
+
+def test_brightness_lifts_by_a_part_of_the_range():
+    x = 100 + 0.2 * noise(300)
+    lift = (change(x, brightness=0.2) - x).mean(dim=(1, 2, 3))
+    assert -51.01 < lift.min() < -48
+    assert 48 < lift.max() < 51.01
+
+
+def test_a_rectangle_of_the_mean_is_erased():
+    x = noise(200)
+    out = change(x, erase=1.0)
+    kept = change(x)
+    for before, after in zip(kept[:, 0], out[:, 0], strict=True):
+        rows, columns = torch.nonzero(before != after, as_tuple=True)
+        top, bottom = int(rows.min()), int(rows.max()) + 1
+        left, right = int(columns.min()), int(columns.max()) + 1
+        # A tenth to a third of each side, and nothing but the mean inside.
+        assert 4 <= bottom - top <= 17
+        assert 4 <= right - left <= 17
+        inside = after[top:bottom, left:right]
+        assert (inside - before.mean()).abs().max() < 0.01
+
+
+def test_erasing_happens_as_often_as_asked():
+    x = noise(500)
+    changed = (change(x, erase=0.3) != change(x)).flatten(1).any(dim=1)
+    assert 0.25 < changed.float().mean() < 0.35

@@ -1,0 +1,221 @@
+"""Temperatures, and the one file that a run becomes."""
+
+import copy
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+for needed in ("onnx", "onnxscript", "safetensors", "yaml", "matplotlib"):
+    pytest.importorskip(needed)
+
+from pathlib import Path  # noqa: E402
+
+from synthetic_faces import faces, write_fer2013, write_recipe  # noqa: E402
+
+import mien  # noqa: E402
+from mien.errors import ModelError  # noqa: E402
+from mien.labels import EIGHT, SEVEN  # noqa: E402
+from mien.metrics import accuracy, nll, softmax  # noqa: E402
+from mien.spec import HeadSpec  # noqa: E402
+from mien.train import export as exporting  # noqa: E402
+from mien.train.calibrate import cross_fitted_ece, fit_temperature  # noqa: E402
+from mien.train.config import load_config  # noqa: E402
+from mien.train.run import read_splits, run_training  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+# --- temperatures
+
+
+def drawn(temperature, n=20_000, k=7, seed=0):
+    """Logits, and labels drawn from their softmax at `temperature`."""
+    generator = np.random.default_rng(seed)
+    logits = (2 * generator.standard_normal((n, k))).astype(np.float32)
+    probabilities = softmax(logits, temperature)
+    at = generator.random((n, 1)) < probabilities.cumsum(axis=1)
+    return logits, at.argmax(axis=1)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7, 3.0])
+def test_the_temperature_of_the_labels_is_found(temperature):
+    assert fit_temperature(*drawn(temperature)) == pytest.approx(temperature, rel=0.05)
+
+
+def test_no_other_temperature_is_likelier():
+    logits, truth = drawn(1.7, n=500)
+    best = fit_temperature(logits, truth)
+    least = nll(softmax(logits, best), truth)
+    for other in np.exp(np.linspace(np.log(0.25), np.log(4), 60)):
+        assert least <= nll(softmax(logits, other), truth) + 1e-6
+
+
+def test_logits_that_are_always_right_or_useless_stay_within_bounds():
+    logits = np.eye(7, dtype=np.float32)
+    assert fit_temperature(logits, np.arange(7)) == pytest.approx(0.25, rel=0.01)
+    assert fit_temperature(logits, (np.arange(7) + 1) % 7) == pytest.approx(4.0, rel=0.01)
+
+
+def test_the_answer_stays_the_same():
+    logits, truth = drawn(2.2, n=2000)
+    scaled = softmax(logits, fit_temperature(logits, truth))
+    assert (scaled.argmax(axis=1) == logits.argmax(axis=1)).all()
+
+
+def test_calibration_lowers_the_error():
+    logits, truth = drawn(2.0)
+    assert cross_fitted_ece(logits, truth) < 0.02
+    assert cross_fitted_ece(logits / 2, truth) < 0.02  # the scale does not matter
+
+
+# --- the file
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A short run, its validation faces and its exported file."""
+    folder = tmp_path_factory.mktemp("made")
+    data = write_fer2013(folder / "data", 60, ("Training", "PublicTest"))
+    extra = "  weights: {fer2013: 0.6, ferplus: 0.4}\n  prior_strength: {fer2013: 0.5}\n"
+    text = write_recipe(folder / "bars.yaml").read_text()
+    text = text.replace("release: {name: bars, licence: CC0-1.0, training_data: [bars (CC0-1.0)]}",
+                        "release:\n  name: bars\n  licence: CC0-1.0\n"
+                        "  training_data: [bars (CC0-1.0)]\n" + extra)  # fmt: skip
+    (folder / "bars.yaml").write_text(text)
+    config = load_config(folder / "bars.yaml", {"epochs": "6"})
+    run = run_training(config, data, folder / "run")
+    validation = read_splits(config, data)[1]
+    path = folder / "bars.onnx"
+    spec = exporting.export(run, validation, path)
+    return run, validation, path, spec
+
+
+def test_the_file_tells_of_itself(made):
+    run, _, path, spec = made
+    read = mien.load_classifier(path).spec
+    assert read == spec
+    assert (read.name, read.licence, read.training_data) == ("bars", "CC0-1.0", ("bars (CC0-1.0)",))
+    assert (read.input.size, read.input.channels, read.input.std_floor) == (16, 1, 8.0)
+    assert read.architecture == "tian2022_a"
+    assert [(h.name, h.labels) for h in read.heads] == [("fer2013", SEVEN), ("ferplus", EIGHT)]
+    assert read.parameters == sum(
+        v.numel() for k, v in run.model.state_dict().items() if "num_batches" not in k
+    )
+    assert read.answer.weights == {"fer2013": 0.6, "ferplus": 0.4}
+    assert read.answer.prior_strength == {"fer2013": 0.5}
+
+
+def test_the_file_answers_as_the_network(made):
+    run, validation, path, _ = made
+    classifier = mien.load_classifier(path)
+    assert exporting.check_parity(run.model, classifier, validation) <= 1e-4
+    with torch.no_grad():
+        ours = run.model(torch.from_numpy(classifier.prepare(validation.images)))
+    theirs = classifier.logits(validation.images)
+    for head in ("fer2013", "ferplus"):
+        assert np.abs(ours[head].numpy() - theirs[head]).max() <= 1e-4
+
+
+def test_priors_are_the_shares_of_the_training_split(made):
+    run, _, _, spec = made
+    for head in spec.heads:
+        assert sum(head.priors) == pytest.approx(1, abs=1e-4)
+        counts = np.array(list(run.about["counts"][head.name].values())) + 1
+        assert head.priors == pytest.approx((counts / counts.sum()).tolist(), abs=1e-5)
+    # Sixty faces in turn: nine of the first four labels, eight of the others, and one more each.
+    assert spec.heads[0].priors[0] == pytest.approx(10 / 67, abs=1e-5)
+    assert spec.heads[0].priors[6] == pytest.approx(9 / 67, abs=1e-5)
+
+
+def test_the_figures_inside_are_those_of_the_file(made):
+    _, validation, path, spec = made
+    classifier = mien.load_classifier(path)
+    for head in ("fer2013", "ferplus"):
+        scores = classifier(validation.images, labels=head)
+        truth = validation.targets[head].argmax(axis=1)
+        assert spec.metrics[f"{head}_n"] == 60
+        measured = accuracy(scores.probabilities.argmax(axis=1), truth)
+        assert spec.metrics[f"{head}_accuracy"] == pytest.approx(measured, abs=1e-4)
+        assert spec.metrics[f"{head}_nll"] == pytest.approx(
+            nll(scores.probabilities, truth), abs=1e-3
+        )
+    answers = classifier(validation.images).probabilities
+    truth = validation.targets["ferplus"].argmax(axis=1)
+    assert spec.metrics["answer_nll"] == pytest.approx(nll(answers, truth), abs=1e-3)
+
+
+def test_the_default_answer_is_a_distribution_over_the_eight(made):
+    scores = mien.load_classifier(made[2])(faces(9, 77))
+    assert scores.labels == EIGHT
+    assert scores.probabilities.shape == (9, 8)
+    assert scores.probabilities.sum(axis=1) == pytest.approx(np.ones(9), abs=1e-5)
+    assert scores.probabilities.min() >= 0
+
+
+def test_calibration_does_not_change_what_a_head_says(made):
+    _, validation, path, _ = made
+    classifier = mien.load_classifier(path)
+    logits = classifier.logits(validation.images)
+    for head in ("fer2013", "ferplus"):
+        said = classifier(validation.images, labels=head).probabilities.argmax(axis=1)
+        assert (said == logits[head].argmax(axis=1)).all()
+
+
+def test_no_path_of_this_machine_is_inside(made):
+    data = made[2].read_bytes()
+    for path in (str(ROOT), "site-packages", str(made[2].parent), str(Path.home()) + "/", ".py"):
+        assert path.encode() not in data, path
+
+
+def test_the_file_is_small_and_nothing_lies_beside_it(made):
+    path = made[2]
+    assert path.stat().st_size < 5 * made[3].parameters + 60_000
+    assert sorted(p.name for p in path.parent.iterdir()) == [
+        "bars.onnx",
+        "bars.yaml",
+        "data",
+        "run",
+    ]
+
+
+def test_a_file_that_differs_does_not_replace_the_old_one(made, tmp_path, monkeypatch):
+    run, validation, good, _ = made
+    path = tmp_path / "old.onnx"
+    path.write_bytes(b"the old file")
+    other = copy.deepcopy(run.model)
+    with torch.no_grad():
+        other.heads["ferplus"].bias += 0.001
+    graph = good.read_bytes()
+    monkeypatch.setattr(exporting, "write_graph", lambda *told: told[-1].write_bytes(graph))
+    with pytest.raises(ModelError, match=r"differs from PyTorch by 0\.001 > 0\.0001"):
+        exporting.export(dataclasses.replace(run, model=other), validation, path)
+    assert path.read_bytes() == b"the old file"
+    assert [p.name for p in tmp_path.iterdir()] == ["old.onnx"]
+
+
+def test_another_release_section(made):
+    run = made[0]
+    release = dataclasses.replace(run.config.release, name="other", weights={"ferplus": 1.0})
+    other = run.with_release(release)
+    assert exporting.answer_rule(other, made[3].heads).weights == {"ferplus": 1.0}
+    assert exporting.describe(other, {}, (), made[3].answer).name == "other"
+    assert other.model is run.model
+
+
+def test_without_a_rule_the_widest_head_answers(made):
+    run = made[0]
+    plain = run.with_release(dataclasses.replace(run.config.release, weights={}))
+    assert exporting.answer_rule(plain, made[3].heads).weights == {"ferplus": 1.0}
+    few = (HeadSpec("three", EIGHT[:3]),)
+    with pytest.raises(ModelError, match="the heads three do not know sadness, anger"):
+        exporting.answer_rule(plain, few)
+
+
+def test_the_metadata_is_plain_json(made):
+    session = mien.load_classifier(made[2])._session
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert list(metadata) == ["mien"]
+    assert json.loads(metadata["mien"])["format"] == 1
