@@ -42,7 +42,7 @@ def card(spec: ModelSpec, path: Path) -> str:
         f"| weights' licence | {spec.licence} |",
         *(f"| trained on | {data} |" for data in spec.training_data),
         f"| command | `{spec.command}`, seed {spec.seed} |",
-        f"| made | {spec.created}, commit {spec.commit[:12] or 'unknown'} |",
+        f"| made | {spec.created}, {_commit(spec)} |",
         f"| default answer | {_answer(spec)} |",
         "",
         *_figures(spec),
@@ -54,6 +54,13 @@ def _input(spec: ModelSpec) -> str:
     kind = "grey" if spec.input.channels == 1 else "RGB"
     size, floor = spec.input.size, spec.input.std_floor
     return f"{size}x{size} {kind}, each crop to mean 0 and deviation 1 (floor {floor:g})"
+
+
+def _commit(spec: ModelSpec) -> str:
+    if not spec.commit:
+        return "commit unknown"
+    changed = " with changes since" if spec.commit.endswith("+") else ""
+    return f"commit {spec.commit[:12]}{changed}"
 
 
 def _answer(spec: ModelSpec) -> str:

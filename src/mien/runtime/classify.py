@@ -18,6 +18,10 @@ from mien.types import Floats, Image, Scores
 
 DEFAULT_MODEL = "mien-tiny"
 
+# Crops per run of the network: 64 in runs of 16 took 20.0 ms, in one run 22.1 ms, since the maps of
+# 16 stay in the cache (two AVX2 cores).
+BATCH = 16
+
 
 class Classifier:
     """A model file, ready to read crops. Safe to call from several threads.
@@ -27,7 +31,7 @@ class Classifier:
         device: what it really runs on.
     """
 
-    def __init__(self, session: Any, spec: ModelSpec, *, batch: int = 64) -> None:
+    def __init__(self, session: Any, spec: ModelSpec, *, batch: int = BATCH) -> None:
         self.spec = spec
         self.device = device_of(session)
         self._session = session

@@ -1,13 +1,19 @@
-"""Starting a run from another one's weights."""
+"""Starting a run from another one's weights, and learning from its answers."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from mien.errors import DataError  # noqa: E402
+from mien.labels import EIGHT  # noqa: E402
 from mien.train import checkpoint  # noqa: E402
+from mien.train.config import TrainConfig  # noqa: E402
+from mien.train.data.rows import Rows  # noqa: E402
 from mien.train.models import build  # noqa: E402
-from mien.train.run import start_from  # noqa: E402
+from mien.train.run import Run, soften, start_from  # noqa: E402
 
 
 @pytest.fixture
@@ -43,3 +49,26 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     checkpoint.save(tmp_path / "last.safetensors", {"other": torch.zeros(3)}, {})
     with pytest.raises(DataError, match="no weights there fit"):
         start_from(build("mien_tiny", {"ferplus": 8}), tmp_path, lambda text: None)
+
+
+class Fixed(torch.nn.Module):
+    """Answers with the brightness of the left half for the first label, of the right for the next."""
+
+    def forward(self, x):
+        half = x.shape[3] // 2
+        left, right = x[..., :half].mean((1, 2, 3)), x[..., half:].mean((1, 2, 3))
+        return {"ferplus": torch.stack([left, right, *[left * 0] * 6], dim=1)}
+
+
+def test_a_teacher_is_asked_about_both_views_and_mixed_in():
+    images = np.zeros((2, 48, 48), np.uint8)
+    images[:, :, :24] = 200
+    known = np.eye(8, dtype=np.float32)[[3, 3]]
+    known[1] = 0
+    rows = Rows(images, {"ferplus": known}, {"ferplus": EIGHT}, ("a", "b"))
+    teacher = Run(TrainConfig(), Fixed().eval(), {"ferplus": EIGHT}, Path(), {}, "")
+    mixed = soften(rows, teacher, 0.25).targets["ferplus"]
+    assert mixed.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+    assert mixed[1, 0] == pytest.approx(mixed[1, 1], abs=1e-6)  # mirroring swaps the two halves
+    assert mixed[1, 0] > 0.3
+    assert mixed[0] == pytest.approx(0.75 * known[0] + 0.25 * mixed[1], abs=1e-6)
