@@ -54,7 +54,9 @@ def _load_whole() -> Find:
 
 DETECTORS: dict[str, Kind] = {
     "yunet": Kind(yunet.load, yunet.MIN_SCORE, "YuNet: boxes and 5 landmarks; pulled, 230 kB"),
-    "libface": Kind(libface.load, libface.MIN_SCORE, "libfacedetection: boxes; x86-64"),
+    "libface": Kind(
+        libface.load, libface.MIN_SCORE, "libfacedetection: boxes and 5 landmarks; x86-64"
+    ),
     "haar": Kind(haar.load, haar.MIN_SCORE, "OpenCV's Haar cascade: boxes; extra 'opencv'"),
     "none": Kind(_load_whole, 0.0, "no search: the whole picture is one face"),
 }
