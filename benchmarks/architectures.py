@@ -6,13 +6,12 @@ Untrained weights (they change no time), two heads, 48x48 grey. Run-time figures
 ONNX Runtime, training is forward and backward of a batch of 64 in float32 on two threads.
 """
 
-import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import torch
+from speed import median_sec
 
 from mien.runtime.session import open_session
 from mien.train.export import write_graph
@@ -20,16 +19,6 @@ from mien.train.models import ARCHITECTURES, build, count_macs, count_parameters
 from mien.train.trainer import keep_freed_memory
 
 HEADS = {"fer2013": 7, "ferplus": 8}
-
-
-def median_sec(run, repeats):
-    run()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def run_times(model, folder):

@@ -6,6 +6,7 @@ import datetime
 import logging
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from mien.errors import ModelError
 from mien.evaluate import Report, measure_probabilities
 from mien.labels import EIGHT
-from mien.metrics import Codes, softmax
+from mien.metrics import Codes, expected_calibration_error, softmax
 from mien.runtime.classify import Classifier, answer, load_classifier
 from mien.spec import KEY, AnswerSpec, HeadSpec, InputSpec, ModelSpec
 from mien.train.calibrate import cross_fitted_ece, fit_temperature
@@ -90,9 +91,8 @@ def calibrated_spec(run: Run, draft: Classifier, rows: Rows) -> ModelSpec:
         probabilities = softmax(logits[head][known], temperatures[head])
         report = measure_probabilities(probabilities, truth, run.labels[head])
         figures.update(_figures(head, report))
-        figures[f"{head}_ece_uncalibrated"] = _round(
-            measure_probabilities(softmax(logits[head][known]), truth, run.labels[head]).ece
-        )
+        as_trained = expected_calibration_error(softmax(logits[head][known]), truth)
+        figures[f"{head}_ece_uncalibrated"] = _round(as_trained)
         figures[f"{head}_ece_cross_fitted"] = _round(cross_fitted_ece(logits[head][known], truth))
     heads = _heads(run, temperatures)
     rule = answer_rule(run, heads)
@@ -104,7 +104,7 @@ def calibrated_spec(run: Run, draft: Classifier, rows: Rows) -> ModelSpec:
     )
     probabilities = softmax(np.log(mixed), rule.temperature)
     figures.update(_figures("answer", measure_probabilities(probabilities, truth, EIGHT)))
-    return describe(run, figures, heads, rule)
+    return replace(spec, answer=rule, metrics=figures)
 
 
 def answer_rule(run: Run, heads: tuple[HeadSpec, ...]) -> AnswerSpec:

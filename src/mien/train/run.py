@@ -24,6 +24,7 @@ from torch import nn
 
 from mien.errors import DataError, UsageError
 from mien.evaluate import Report, measure
+from mien.io.sinks import replacing
 from mien.metrics import softmax
 from mien.train import checkpoint, trainer
 from mien.train.config import ReleaseConfig, TrainConfig, load_config, save_config
@@ -246,9 +247,8 @@ def commit() -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as JSON beside `path` and move it into place."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    beside.replace(path)
+    with replacing(path) as file:
+        file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def write_history(out: Path) -> None:
