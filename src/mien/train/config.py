@@ -34,6 +34,8 @@ class DataConfig:
     """The split that is measured after each epoch; its figures choose nothing unless keep=best."""
     votes: Rule = "crossentropy"
     """How FER+ votes become targets."""
+    relabel: float = 0.0
+    """The part of a face's FER2013 target that is what faces with its votes usually are called."""
     heads: tuple[str, ...] = ("fer2013", "ferplus")
     """The heads to train, out of those the data have labels for."""
     limit: int = 0
@@ -142,6 +144,8 @@ class TrainConfig:
             raise UsageError("optim.ema must be in [0, 1)")
         if not 0 <= self.teacher_weight <= 1:
             raise UsageError("teacher_weight must be in [0, 1]")
+        if not 0 <= self.data.relabel <= 1:
+            raise UsageError("data.relabel must be in [0, 1]")
         if any(weight <= 0 for weight in self.head_weights.values()):
             raise UsageError("head_weights must be above 0; leave a head out by data.heads")
         if not self.data.heads:

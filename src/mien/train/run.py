@@ -154,7 +154,7 @@ def read_splits(config: TrainConfig, data: Path) -> tuple[Rows, Rows]:
     """The training and validation rows that `config` asks for, out of the folder `data`."""
     names = (config.data.train, config.data.validation)
     if config.data.reader == "fer2013":
-        splits = fer2013.read(data, names, config.data.votes)
+        splits = fer2013.read(data, names, config.data.votes, config.data.relabel)
     else:
         splits = [folder.read(data / name, config.model.size) for name in names]
     if config.data.limit:

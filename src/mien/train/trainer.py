@@ -35,6 +35,7 @@ from mien.train.tasks import ExpressionTask
 
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 60.0
+_NEWER_FIELDS = (("", "init"), ("", "teacher"), ("", "head_weights"), ("data", "relabel"))
 
 Epoch = dict[str, float]
 Progress = Callable[[int, int, float], None]  # steps done, steps in all, loss
@@ -194,9 +195,11 @@ def fingerprint(config: TrainConfig, digests: Mapping[str, str]) -> str:
         settings.pop(name)
     if not settings["teacher"]:
         settings.pop("teacher_weight")
-    for name in ("init", "teacher", "head_weights"):
-        if not settings[name]:  # runs from before there were such fields keep their fingerprint
-            settings.pop(name)
+    # Runs from before there were such fields keep their fingerprint.
+    for section, name in _NEWER_FIELDS:
+        part = settings[section] if section else settings
+        if not part[name]:
+            part.pop(name)
     text = json.dumps([settings, dict(digests)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

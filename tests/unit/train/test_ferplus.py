@@ -166,3 +166,29 @@ def test_how_many_faces_of_the_real_data_are_kept(rule, kept):
     known = targets.sum(axis=1) > 0
     counted = tuple(int(known[usage == split].sum()) for split in ("Training", "PublicTest"))
     assert counted == kept
+
+
+def test_usual_labels_are_what_such_votes_are_labelled() -> None:
+    """Where all agree on happiness, 3 of 4 faces being labelled 0 makes 0 three times as likely."""
+    votes = np.zeros((8, 10), np.float32)
+    votes[:4, 1], votes[4:, 3] = 10, 10
+    codes = np.array([0, 0, 0, 1, 1, 1, 1, 1], np.intp)
+
+    usual = ferplus.usual_labels(votes, codes, 2)
+
+    assert usual.dtype == np.float32
+    np.testing.assert_allclose(usual[:4], [[0.75, 0.25]] * 4, atol=2e-3)
+    np.testing.assert_allclose(usual[4:], [[0.0, 1.0]] * 4, atol=2e-3)
+
+
+def test_split_votes_are_usually_labelled_in_between_and_no_votes_keep_their_label() -> None:
+    """A face half of whose voters say each is labelled either way; without votes, its own label."""
+    votes = np.zeros((22, 10), np.float32)
+    votes[:10, 1], votes[10:20, 3] = 10, 10
+    votes[20, [1, 3]] = 5
+    codes = np.array([0] * 10 + [1] * 10 + [0, 1], np.intp)
+
+    usual = ferplus.usual_labels(votes, codes, 2)
+
+    np.testing.assert_allclose(usual[20], [0.5, 0.5], atol=0.02)
+    np.testing.assert_array_equal(usual[21], [0, 1])

@@ -43,7 +43,9 @@ class Table:
     votes: Floats | None  # (n, 10) FER+ counts
 
 
-def read(root: Path, splits: Sequence[str], rule: ferplus.Rule = "crossentropy") -> list[Rows]:
+def read(
+    root: Path, splits: Sequence[str], rule: ferplus.Rule = "crossentropy", relabel: float = 0.0
+) -> list[Rows]:
     """Read the `splits` of FER2013 under `root`: `Rows` with the heads ``fer2013``, ``ferplus``.
 
     Args:
@@ -52,6 +54,8 @@ def read(root: Path, splits: Sequence[str], rule: ferplus.Rule = "crossentropy")
         splits: names out of `SPLITS`; a folder copy has "train", "test" and "validation", too.
         rule: how votes become training targets; the other splits always use "majority". A face
             that FER+ gives no target keeps its FER2013 label.
+        relabel: this part of each training face's FER2013 target is what faces with its votes are
+            usually labelled (`ferplus.usual_labels`), the rest is its own label.
 
     Raises:
         DataError: no such file, a row that is not as it should be, an empty split.
@@ -59,10 +63,13 @@ def read(root: Path, splits: Sequence[str], rule: ferplus.Rule = "crossentropy")
     if _find(root, CSV_NAMES) is None and fer2013_folders.is_copy(root):
         return [fer2013_folders.read(root, split, SIDE) for split in splits]
     table = read_csv(root)
-    return [_split(table, split, rule if split == "Training" else "majority") for split in splits]
+    return [
+        _split(table, split, rule, relabel) if split == "Training" else _split(table, split)
+        for split in splits
+    ]
 
 
-def _split(table: Table, split: str, rule: ferplus.Rule) -> Rows:
+def _split(table: Table, split: str, rule: ferplus.Rule = "majority", relabel: float = 0.0) -> Rows:
     if split not in SPLITS:
         raise DataError(f"FER2013 has no split {split!r}; it has {', '.join(SPLITS)}")
     at = np.flatnonzero(table.usage == split)
@@ -71,6 +78,11 @@ def _split(table: Table, split: str, rule: ferplus.Rule) -> Rows:
     targets = {"fer2013": one_hot(table.codes[at], len(SEVEN))}
     if table.votes is not None:
         targets["ferplus"] = ferplus.targets(table.votes[at], rule)
+    if relabel:
+        if table.votes is None:
+            raise DataError("relabel needs FER+ votes: put fer2013new.csv beside fer2013.csv")
+        usual = ferplus.usual_labels(table.votes[at], table.codes[at], len(SEVEN))
+        targets["fer2013"] = (1 - relabel) * targets["fer2013"] + relabel * usual
     names = tuple(f"row {i}" for i in at)
     return Rows(table.images[at], targets, {h: LABELS[h] for h in targets}, names)
 
