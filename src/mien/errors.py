@@ -18,6 +18,14 @@ class UnreadableError(MienError):
         self.reason = reason
 
 
+class UnsupportedError(UnreadableError):
+    """Content of a kind that mien does not read: a web page, a video where a photo should be."""
+
+
+class TooLargeError(UnreadableError):
+    """A picture with more pixels than it may have."""
+
+
 class ModelError(MienError):
     """A model file that is missing, damaged, or says too little about itself to be run."""
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
 
-from mien.errors import UnreadableError
+from mien.errors import TooLargeError, UnreadableError, UnsupportedError
 from mien.io.pixels import array_to_rgb, picture_to_rgb
 from mien.types import Frame
 
@@ -190,7 +190,8 @@ def _read_stream(stream: IO[bytes], name: str, max_pixels: int, enough: int | No
         raise UnreadableError(name, why_not_opened(error)) from error
     found = next((known for known in _OPENERS if known[1].match(head)), None)
     if found is None:
-        raise UnreadableError(name, _not_a_picture(head))
+        kind_of = UnsupportedError if head else UnreadableError
+        raise kind_of(name, _not_a_picture(head))
     kind, _, reader = found
     try:
         picture = _reader(reader)(stream)
@@ -210,7 +211,7 @@ def _reader(name: str) -> Callable[[IO[bytes]], ImageFile]:
 def _decode(picture: Image.Image, name: str, max_pixels: int, enough: int | None) -> Frame:
     width, height = picture.size
     if width * height > max_pixels:
-        raise UnreadableError(
+        raise TooLargeError(
             name,
             f"{width} x {height} is {width * height:,} pixels, over the limit of {max_pixels:,} "
             "(--max-pixels raises it)",

@@ -1,7 +1,8 @@
 """Observations become files or lines on stdout, one at a time.
 
 A file is written beside its place, under its name with ``.part`` behind it, and moved there when
-the sink is closed, so that a reader sees all of it or none; after a crash the part is left.
+the sink is closed, so that a reader sees all of it or none; after a crash the part is left. A part
+of a Parquet file cannot be read, so its rows lie in ``.parts`` until the file is whole, too.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -19,6 +22,7 @@ from mien.report.table import COLUMNS, INTEGER_COLUMNS, TEXT_COLUMNS, Row, legib
 from mien.types import Observation
 
 _PARQUET_ROWS = 4096  # rows held back before a group of them is written
+_SPOOL_SECONDS = 1.0  # and how long they are held back at the most where they are spooled
 
 
 class Sink(Protocol):
@@ -37,7 +41,7 @@ class Sink(Protocol):
 class JsonlSink:
     """One JSON object a line."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], columns: Sequence[str] = COLUMNS) -> None:
         self._file = file
 
     def write(self, observation: Observation) -> None:
@@ -55,7 +59,7 @@ class JsonlSink:
 class JsonSink:
     """A JSON list of objects."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], columns: Sequence[str] = COLUMNS) -> None:
         self._file = file
         self._before = b"[\n"
 
@@ -75,14 +79,15 @@ class JsonSink:
 class CsvSink:
     """UTF-8 CSV with a header; what is not there is an empty field."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], columns: Sequence[str] = COLUMNS) -> None:
         self._file = file
-        self._writer = csv.DictWriter(_Utf8(file), COLUMNS, lineterminator="\n")
+        self._columns = columns
+        self._writer = csv.DictWriter(_Utf8(file), columns, lineterminator="\n")
         self._writer.writeheader()
 
     def write(self, observation: Observation) -> None:
         """Write a row a face, or one row where there is none."""
-        self._writer.writerows(rows(observation))
+        self._writer.writerows(rows(observation, self._columns))
         self._file.flush()
 
     def close(self) -> None:
@@ -93,29 +98,43 @@ class CsvSink:
 
 
 class ParquetSink:
-    """Parquet by pyarrow (extra ``table``), a group of rows at a time."""
+    """Parquet by pyarrow (extra ``table``), a group of rows at a time.
 
-    def __init__(self, file: IO[bytes]) -> None:
+    Until the sink is closed each group is a file of its own in the folder `spool` as well, if there
+    is one: a killed process leaves these, and ``pandas.read_parquet(spool)`` reads them.
+    """
+
+    def __init__(
+        self, file: IO[bytes], columns: Sequence[str] = COLUMNS, spool: Path | None = None
+    ) -> None:
         try:
             import pyarrow as pa
             import pyarrow.parquet as pq
         except ImportError as error:
             raise MissingExtraError("Parquet", "table") from error
-        self._schema = pa.schema([(name, _arrow_type(pa, name)) for name in COLUMNS])
-        self._table = pa.Table
+        self._columns, self._spool = columns, spool
+        self._schema = pa.schema([(name, _arrow_type(pa, name)) for name in columns])
+        self._table, self._pq = pa.Table, pq
         self._writer = pq.ParquetWriter(file, self._schema)
         self._rows: list[Row] = []
+        self._groups, self._written = 0, time.monotonic()
+        if spool is not None:
+            shutil.rmtree(spool, ignore_errors=True)
+            spool.mkdir(parents=True)
 
     def write(self, observation: Observation) -> None:
-        """Take the rows; full groups are written."""
-        self._rows += [legible(row) for row in rows(observation)]
-        if len(self._rows) >= _PARQUET_ROWS:
+        """Take the rows; full groups are written, and what a second has brought where it spools."""
+        self._rows += [legible(row) for row in rows(observation, self._columns)]
+        due = self._spool is not None and time.monotonic() - self._written > _SPOOL_SECONDS
+        if due or len(self._rows) >= _PARQUET_ROWS:
             self._flush()
 
     def close(self) -> None:
         """Write the last group and the footer."""
         self._flush()
         self._writer.close()
+        if self._spool is not None:
+            shutil.rmtree(self._spool)
 
     def abandon(self) -> None:
         """Close the writer while the file is open: later, as it is deleted, it would complain."""
@@ -123,12 +142,18 @@ class ParquetSink:
             self._writer.close()
 
     def _flush(self) -> None:
-        if self._rows:
-            self._writer.write_table(self._table.from_pylist(self._rows, schema=self._schema))
-            self._rows = []
+        if not self._rows:
+            return
+        group = self._table.from_pylist(self._rows, schema=self._schema)
+        self._writer.write_table(group)
+        if self._spool is not None:
+            with replacing(self._spool / f"{self._groups:06}.parquet") as file:
+                self._pq.write_table(group, file)
+        self._rows, self._written = [], time.monotonic()
+        self._groups += 1
 
 
-SINKS: dict[str, Callable[[IO[bytes]], Sink]] = {
+SINKS: dict[str, Callable[[IO[bytes], Sequence[str]], Sink]] = {
     "json": JsonSink,
     "jsonl": JsonlSink,
     "csv": CsvSink,
@@ -138,8 +163,15 @@ SINKS: dict[str, Callable[[IO[bytes]], Sink]] = {
 
 
 @contextlib.contextmanager
-def open_sink(kind: str, path: Path | None = None) -> Iterator[Sink]:
+def open_sink(
+    kind: str, path: Path | None = None, columns: Sequence[str] = COLUMNS
+) -> Iterator[Sink]:
     """A sink of the format `kind` into the file `path`, or onto stdout where `path` is None.
+
+    Args:
+        kind: a name in `SINKS`.
+        path: the file.
+        columns: what a table has, `COLUMNS` or `mien.report.table.VIDEO_COLUMNS`.
 
     Raises:
         UsageError: an unknown format, Parquet onto a terminal, or a path that cannot be written.
@@ -150,11 +182,15 @@ def open_sink(kind: str, path: Path | None = None) -> Iterator[Sink]:
     if path is None:
         if kind == "parquet" and sys.stdout.isatty():
             raise UsageError("Parquet is not for terminals: give --output FILE, or pipe it")
-        yield from _written(kind, sys.stdout.buffer)
+        yield from _written(SINKS[kind](sys.stdout.buffer, columns))
         sys.stdout.buffer.flush()
         return
     with replacing(path) as file:
-        yield from _written(kind, file)
+        if kind == "parquet":
+            spool = path.with_name(path.name + ".parts")
+            yield from _written(ParquetSink(file, columns, spool))
+        else:
+            yield from _written(SINKS[kind](file, columns))
 
 
 @contextlib.contextmanager
@@ -173,8 +209,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     beside.replace(path)
 
 
-def _written(kind: str, file: IO[bytes]) -> Iterator[Sink]:
-    sink = SINKS[kind](file)
+def _written(sink: Sink) -> Iterator[Sink]:
     whole = False
     try:
         yield sink

@@ -27,7 +27,18 @@ HEIC and AVIF are among them although mien cannot read them, so that a folder wi
 photos reports each one with the advice to convert it, rather than pass over it.
 """
 
-_NO_PHOTOS = f"the folder holds no photos ({FORMATS})"
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".3gp", ".3g2"}
+    | {".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".ogv", ".mxf", ".dv"}
+)
+"""The endings, in lower case, of the files that are taken for videos."""
+
+_VIDEO_START = re.compile(
+    rb".{4}(ftyp(?!hei|hev|mif1|msf1|avi[fs])|moov|mdat)|\x1aE\xdf\xa3|RIFF.{4}AVI |FLV\x01"
+    rb"|\x00\x00\x01[\xb3\xba]|G.{187}G|.{4}G.{191}G"
+    rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11",
+    re.DOTALL,
+)
 
 
 def open_source(
@@ -75,10 +86,26 @@ def read(
         return Unreadable(error.source, error.reason)
 
 
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is to be read as a video: by its ending, or else by its first bytes.
+
+    A file with sound alone may count as a video too; reading it says that it has no pictures.
+    """
+    if Path(path).suffix.lower() in VIDEO_SUFFIXES:
+        return True
+    try:
+        with Path(path).open("rb") as file:
+            return bool(_VIDEO_START.match(file.read(256)))
+    except (OSError, ValueError):
+        return False
+
+
 def expand(
-    inputs: Iterable[str | os.PathLike[str]], *, stdin: TextIO | None = None
+    inputs: Iterable[str | os.PathLike[str]], *, stdin: TextIO | None = None, videos: bool = False
 ) -> Iterator[str | Unreadable]:
     """The paths of the photos that the inputs stand for, in order, without opening any.
+
+    With `videos`, folders and patterns give their videos too, in the same order.
 
     A path that exists stands for itself, or as a folder for the photos in it and in its
     subfolders: natural order (`2.jpg` before `10.jpg`), a folder's files before its subfolders,
@@ -89,11 +116,12 @@ def expand(
         A path; or an `Unreadable` for one that is missing, a folder without photos, or a pattern
         that matches none.
     """
+    wanted = PHOTO_SUFFIXES | VIDEO_SUFFIXES if videos else PHOTO_SUFFIXES
     for item in inputs:
         if item == "-":
-            yield from _from_lines(sys.stdin if stdin is None else stdin)
+            yield from _from_lines(sys.stdin if stdin is None else stdin, wanted)
         else:
-            yield from _expand_one(os.fspath(item))
+            yield from _expand_one(os.fspath(item), wanted)
 
 
 def _several(inputs: ImageSource | Iterable[ImageSource]) -> Iterable[ImageSource]:
@@ -110,13 +138,13 @@ def _stands_for(
     return expand([item], stdin=stdin) if isinstance(item, str | os.PathLike) else [item]
 
 
-def _from_lines(lines: Iterable[str]) -> Iterator[str | Unreadable]:
+def _from_lines(lines: Iterable[str], wanted: frozenset[str]) -> Iterator[str | Unreadable]:
     empty = True
     try:
         for line in lines:
             if path := line.rstrip("\r\n"):
                 empty = False
-                yield from _expand_one(path)
+                yield from _expand_one(path, wanted)
     except UnicodeDecodeError:
         reason = "standard input is not text; '-' reads paths from it, one a line, not a picture"
         yield Unreadable("-", reason)
@@ -125,14 +153,18 @@ def _from_lines(lines: Iterable[str]) -> Iterator[str | Unreadable]:
         yield Unreadable("-", "standard input holds no paths")
 
 
-def _expand_one(path: str) -> Iterator[str | Unreadable]:
+def _expand_one(path: str, wanted: frozenset[str]) -> Iterator[str | Unreadable]:
     problem = _problem(path)
     if problem is None:
         folder = Path(path)
-        photos = _walk(folder) if folder.is_dir() else [path]
-        yield from _or_else(photos, Unreadable(path, _NO_PHOTOS))
+        found = _walk(folder, wanted) if folder.is_dir() else [path]
+        kinds = "photos" if wanted == PHOTO_SUFFIXES else "photos and no videos"
+        nothing = Unreadable(path, f"the folder holds no {kinds} ({FORMATS})")
+        yield from _or_else(found, nothing)
     elif _is_pattern(path):
-        yield from _or_else(_match(path), Unreadable(path, "no photo matches this pattern"))
+        kind = "photo" if wanted == PHOTO_SUFFIXES else "photo or video"
+        nothing = Unreadable(path, f"no {kind} matches this pattern")
+        yield from _or_else(_match(path, wanted), nothing)
     else:
         yield Unreadable(path, problem)
 
@@ -162,7 +194,7 @@ def _or_else(
         yield otherwise
 
 
-def _walk(folder: Path) -> Iterator[str | Unreadable]:
+def _walk(folder: Path, wanted: frozenset[str]) -> Iterator[str | Unreadable]:
     """The photos in a folder and its subfolders; a subfolder that cannot be listed is reported."""
     waiting = [folder]
     while waiting:
@@ -177,7 +209,7 @@ def _walk(folder: Path) -> Iterator[str | Unreadable]:
         folders = [current / entry.name for entry in shown if entry.is_dir(follow_symlinks=False)]
         waiting += reversed(folders)
         yield from (
-            str(current / e.name) for e in shown if _has_photo_suffix(e.name) and _is_file(e)
+            str(current / e.name) for e in shown if _has_suffix(e.name, wanted) and _is_file(e)
         )
 
 
@@ -193,14 +225,14 @@ def _is_pattern(path: str) -> bool:
     return any(sign in path for sign in "*?[")
 
 
-def _match(path: str) -> Iterator[str | Unreadable]:
+def _match(path: str, wanted: frozenset[str]) -> Iterator[str | Unreadable]:
     """The photos a pattern matches, and those in the folders it matches, each once."""
     found: dict[str, str | Unreadable] = {}
     try:
         for match in _matches(Path(path)):
             if match.is_dir():
-                found |= {str(getattr(item, "source", item)): item for item in _walk(match)}
-            elif _has_photo_suffix(match.name):
+                found |= {str(getattr(item, "source", item)): item for item in _walk(match, wanted)}
+            elif _has_suffix(match.name, wanted):
                 found[str(match)] = str(match)
     except (OSError, ValueError) as error:
         yield Unreadable(path, f"this pattern cannot be followed: {error}")
@@ -221,8 +253,8 @@ def _is_hidden(part: str) -> bool:
     return part.startswith(".") and part != ".."
 
 
-def _has_photo_suffix(name: str) -> bool:
-    return Path(name).suffix.lower() in PHOTO_SUFFIXES
+def _has_suffix(name: str, wanted: frozenset[str]) -> bool:
+    return Path(name).suffix.lower() in wanted
 
 
 def _natural(name: str) -> tuple[list[str | int], str]:

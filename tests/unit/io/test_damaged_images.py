@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import assert_corners, corners, encode, reason_of, stored
 from PIL import Image
+from synthetic_photos import assert_corners, corners, encode, reason_of, stored
 
 from mien.errors import UnreadableError
 from mien.io.images import FORMATS, read_image

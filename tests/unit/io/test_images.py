@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import RED, TURNS, WHITE, assert_corners, corners, encode, reason_of, stored
 from PIL import Image
+from synthetic_photos import RED, TURNS, WHITE, assert_corners, corners, encode, reason_of, stored
 
 from mien.io.images import ENOUGH, read_image
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.io.sources import expand, open_source, read
+from mien.io.sources import expand, is_video, open_source, read
 from mien.types import Frame, Unreadable
 
 
@@ -240,3 +240,48 @@ def test_read_hands_back_what_is_wrong(here):
         read(3)
     with pytest.raises(TypeError, match="cannot read a picture from NoneType"):
         list(open_source([None]))
+
+
+def test_videos_come_along_when_they_are_asked_for(here):
+    touch("f/b.mp4", "f/a.jpg", "f/c.MOV", "f/notes.txt", "f/x/1.mkv", "g/notes.txt", "h/2.webm")
+
+    def with_videos(*inputs, stdin=None):
+        found = expand(inputs, videos=True, stdin=stdin)
+        return [i.reason if isinstance(i, Unreadable) else i.replace(os.sep, "/") for i in found]
+
+    assert with_videos("f") == ["f/a.jpg", "f/b.mp4", "f/c.MOV", "f/x/1.mkv"]
+    assert with_videos("f/*", "h/*.webm") == [*with_videos("f"), "h/2.webm"]
+    assert with_videos("-", stdin=io.StringIO("f/x\nh/2.webm\n")) == ["f/x/1.mkv", "h/2.webm"]
+    assert paths("f") == ["f/a.jpg"]
+    assert paths("h/*") == [("h/*", "no photo matches this pattern")]
+    [nothing, no_match] = with_videos("g", "g/*")
+    assert nothing.startswith("the folder holds no photos and no videos")
+    assert no_match == "no photo or video matches this pattern"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "video"),
+    [
+        ("a.mp4", b"", True),
+        ("a.MKV", b"anything", True),
+        ("noname", b"\0\0\0\x20ftypisom", True),
+        ("noname", b"\0\0\0\x20ftypqt  ", True),
+        ("noname", b"\0\0\0\x20ftypheic", False),
+        ("noname", b"\0\0\0\x20ftypavif", False),
+        ("noname", b"\x1aE\xdf\xa3\x01\0\0\0", True),
+        ("noname", b"RIFF\x10\0\0\0AVI LIST", True),
+        ("noname", b"RIFF\x10\0\0\0WEBPVP8 ", False),
+        ("noname", b"\0\0\1\xba\x44", True),
+        ("noname", (b"G" + bytes(187)) * 2, True),
+        ("noname", b"Good morning, " * 30, False),
+        ("a.jpg", b"\xff\xd8\xff\xe0", False),
+        ("noname", b"", False),
+    ],
+)
+def test_videos_are_known_by_ending_or_first_bytes(here, name, content, video):
+    Path(name).write_bytes(content)
+    assert is_video(name) is is_video(Path(name)) is video
+
+
+def test_what_is_not_there_is_judged_by_its_ending(here):
+    assert is_video("nothing.webm") and not is_video("nothing") and not is_video(".")
