@@ -1,4 +1,4 @@
-"""mien reads the apparent expression of every face in a photo.
+"""mien reads the apparent expression of every face in a photo or a video.
 
 >>> import mien
 >>> result = mien.analyze("photo.jpg")  # doctest: +SKIP
@@ -14,11 +14,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mien.client import Client
     from mien.errors import MienError
     from mien.faces.detect import load_detector
     from mien.labels import EIGHT, SEVEN
     from mien.pipeline import Analyzer, Options, Result, analyze, analyze_all
     from mien.runtime.classify import load_classifier
+    from mien.stream import Motion, analyze_video
 
 __version__ = "0.1.0"
 
@@ -26,11 +28,14 @@ _HOMES = {
     "EIGHT": "mien.labels",
     "SEVEN": "mien.labels",
     "Analyzer": "mien.pipeline",
+    "Client": "mien.client",
     "MienError": "mien.errors",
+    "Motion": "mien.stream",
     "Options": "mien.pipeline",
     "Result": "mien.pipeline",
     "analyze": "mien.pipeline",
     "analyze_all": "mien.pipeline",
+    "analyze_video": "mien.stream",
     "load_classifier": "mien.runtime.classify",
     "load_detector": "mien.faces.detect",
 }
@@ -39,11 +44,14 @@ __all__ = [
     "EIGHT",
     "SEVEN",
     "Analyzer",
+    "Client",
     "MienError",
+    "Motion",
     "Options",
     "Result",
     "analyze",
     "analyze_all",
+    "analyze_video",
     "load_classifier",
     "load_detector",
 ]

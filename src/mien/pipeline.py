@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mien.errors import UsageError
-from mien.faces.crop import cut, recipe
+from mien.faces.crop import CropRecipe, cut, recipe
 from mien.faces.detect import Detector, load_detector
 from mien.io.images import ENOUGH, MAX_PIXELS, ImageSource
 from mien.io.sources import open_source, read
 from mien.report.table import dataframe, to_dict
 from mien.runtime.classify import DEFAULT_MODEL, Classifier, load_classifier
 from mien.runtime.session import Device
+from mien.runtime.store import resolve
 from mien.types import Face, Faces, Frame, Image, Observation, Scores, Unreadable
 
 if TYPE_CHECKING:
@@ -80,13 +82,15 @@ class Result(Observation):
 
 
 class Analyzer:
-    """A detector and a classifier, ready to read pictures."""
+    """A detector and a classifier, ready to read pictures.
+
+    The classifier is loaded while the first picture is searched for faces, which takes about as
+    long and leaves Python free. `classifier` waits for it, and raises what stood in the way.
+    """
 
     def __init__(self, options: Options = Options()) -> None:
         self.options = options
-        self.classifier: Classifier = load_classifier(
-            options.model, device=options.device, threads=options.threads
-        )
+        resolve(options.model)  # a name that there is not is told before any work
         self.detector: Detector = load_detector(
             options.detector,
             min_score=options.min_score,
@@ -94,9 +98,28 @@ class Analyzer:
             max_faces=options.max_faces,
             max_side=options.max_side,
         )
+        self._loading: Future[Classifier] | None = None
+
+    @property
+    def classifier(self) -> Classifier:
+        """The classifier."""
+        return self._load().result()
+
+    def _load(self) -> Future[Classifier]:
+        if self._loading is None:
+            chosen = self.options
+            pool = ThreadPoolExecutor(1, "mien-load")
+            self._loading = pool.submit(
+                load_classifier, chosen.model, device=chosen.device, threads=chosen.threads
+            )
+            pool.shutdown(wait=False)
+        return self._loading
+
+    @functools.cached_property
+    def _recipe(self) -> CropRecipe:
         # With the detector "none" the picture is a crop already, so nothing is added around it.
-        name = "whole-v1" if self.detector.name == "none" else self.classifier.spec.input.crop
-        self._recipe = recipe(name)
+        whole = self.detector.name == "none"
+        return recipe("whole-v1" if whole else self.classifier.spec.input.crop)
 
     def __call__(self, source: ImageSource | Unreadable, *, whole: bool = False) -> Result:
         """Read one picture; what cannot be read becomes a result that says why.
@@ -111,19 +134,24 @@ class Analyzer:
 
     def observe(self, frame: Frame | Unreadable) -> Result:
         """Find and read the faces of one frame."""
-        model = self.classifier.spec.name
         if isinstance(frame, Unreadable):
+            model = self.classifier.spec.name
             return Result(frame.source, "unreadable", 0, 0, model, error=frame.reason)
+        self._load()
         faces = self.find(frame)
         told: tuple[Face, ...] = ()
         if len(faces):
             told = describe(faces, self.classifier(self.crops(frame, faces)))
+        return self.result(frame, told)
+
+    def result(self, frame: Frame, told: tuple[Face, ...]) -> Result:
+        """The result that says of `frame` what was told of its faces."""
         return Result(
             frame.source,
             "ok" if told else "no_face",
             frame.width,
             frame.height,
-            model,
+            self.classifier.spec.name,
             told,
             frame.index,
             frame.t_sec,
@@ -147,15 +175,18 @@ class Analyzer:
         return cut(frame.rgb, faces.boxes, size=size, recipe=self._recipe, scale=frame.scale)
 
 
-def describe(faces: Faces, scores: Scores) -> tuple[Face, ...]:
-    """Join what was found with what was read of it, face by face, in native Python numbers."""
+def describe(faces: Faces, scores: Scores, ids: Sequence[int] | None = None) -> tuple[Face, ...]:
+    """Join what was found with what was read of it, face by face, in native Python numbers.
+
+    The faces are numbered from 0 unless `ids` says who they are.
+    """
     out = []
     for i, row in enumerate(scores.probabilities):
         top = int(row.argmax())
         x0, y0, x1, y1 = (float(v) for v in faces.boxes[i])
         out.append(
             Face(
-                face_id=i,
+                face_id=i if ids is None else ids[i],
                 box=(x0, y0, x1, y1),
                 face_score=float(faces.scores[i]),
                 expression=scores.labels[top],
@@ -188,7 +219,7 @@ def analyze(source: ImageSource, **options: Any) -> Result:
         >>> result.faces[0].expression  # doctest: +SKIP
         'happiness'
     """
-    return _analyzer(_options(options))(source, whole=True)
+    return _analyzer(options_of(options))(source, whole=True)
 
 
 def analyze_all(sources: Iterable[ImageSource], **options: Any) -> Iterator[Result]:
@@ -197,7 +228,7 @@ def analyze_all(sources: Iterable[ImageSource], **options: Any) -> Iterator[Resu
     Takes the options of `analyze`. An input that cannot be read gives a result that says so, and
     the rest go on. Memory stays flat: keep what you need of a result and let it go.
     """
-    chosen = _options(options)
+    chosen = options_of(options)
     analyzer = _analyzer(chosen)
     for frame in open_source(sources, max_pixels=chosen.max_pixels, enough=chosen.enough):
         yield analyzer.observe(frame)
@@ -208,7 +239,8 @@ def _analyzer(options: Options) -> Analyzer:
     return Analyzer(options)
 
 
-def _options(chosen: dict[str, Any]) -> Options:
+def options_of(chosen: dict[str, Any]) -> Options:
+    """The `Options` with the fields that are `chosen` by name; an unknown one is a UsageError."""
     known = [option.name for option in fields(Options)]
     unknown = [name for name in chosen if name not in known]
     if unknown:

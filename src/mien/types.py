@@ -70,10 +70,27 @@ class Scores:
     valence: Floats | None = None  # (n,) in [-1, 1]
     arousal: Floats | None = None  # (n,) in [-1, 1]
 
+    def pick(self, keep: slice) -> "Scores":
+        """The rows under `keep`."""
+        valence = None if self.valence is None else self.valence[keep]
+        arousal = None if self.arousal is None else self.arousal[keep]
+        return Scores(self.probabilities[keep], self.labels, valence, arousal)
+
     @property
     def top(self) -> list[str]:
         """The most probable label of each crop."""
         return [self.labels[i] for i in self.probabilities.argmax(axis=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Smoothed:
+    """A face's readings evened out over the last moments of a video."""
+
+    expression: str
+    probability: float
+    probabilities: dict[str, float]
+    valence: float | None = None
+    arousal: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,10 @@ class Face:
     probabilities: dict[str, float]
     valence: float | None = None
     arousal: float | None = None
+    bridged: bool = False
+    """In a video: not seen on this frame, but put between a sighting before and one after."""
+    smoothed: Smoothed | None = None
+    """In a video: the same readings, smoothed; those above stay as they were read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ Layers, from the ground up. A module imports from its own layer or from lower on
 at the top of modules run in no circle:
 
 1. errors; 2. labels; 3. types; 4. metrics, spec; 5. report.table, which is the schema and no
-picture, and therefore below the sinks; 6. the stages io, faces, runtime; 7. report.draw, evaluate;
-8. pipeline; 9. train, which the run half never imports; 10. cli.
+picture, and therefore below the sinks; 6. the stages io, faces, runtime; 7. video; 8. report.draw
+and the report's page, evaluate, client; 9. pipeline; 10. stream, the pipeline of moving pictures;
+11. serve; 12. train, which the run half never imports; 13. cli.
 
 The package's __init__ names things for type checkers alone and loads them when they are used.
 """
@@ -30,8 +31,11 @@ LAYERS = [
     ("metrics", "spec"),
     ("report.table",),
     ("io", "faces", "runtime"),
-    ("report", "evaluate"),
+    ("video",),
+    ("report", "evaluate", "client"),
     ("pipeline",),
+    ("stream",),
+    ("serve",),
     ("train",),
     ("cli",),
 ]
@@ -147,8 +151,16 @@ def test_files_are_short(module):
 
 @each_module
 def test_functions_are_short(module):
-    long = [f.name for f in functions(module) if f.end_lineno - f.lineno + 1 > 60]
+    long = [f.name for f in functions(module) if length(f, module) > 60]
     assert long == []
+
+
+def length(function, module):
+    """The lines of a function; of a verb without signature and docstring, which are its help."""
+    first = function.lineno
+    if within(module, "mien.cli") and ast.get_docstring(function):
+        first = function.body[1].lineno
+    return function.end_lineno - first + 1
 
 
 @each_module
@@ -215,16 +227,19 @@ def is_annotated(function):
     return function.returns is not None and all(a.annotation is not None for a in asked)
 
 
-def test_the_ten_public_names():
+def test_the_public_names():
     assert sorted(mien.__all__) == [
         "Analyzer",
+        "Client",
         "EIGHT",
         "MienError",
+        "Motion",
         "Options",
         "Result",
         "SEVEN",
         "analyze",
         "analyze_all",
+        "analyze_video",
         "load_classifier",
         "load_detector",
     ]

@@ -94,12 +94,19 @@ def distinct(boxes: Floats, scores: Floats) -> NDArray[np.intp]:
     return np.array(kept, np.intp)
 
 
+def overlaps(one: Floats, other: Floats) -> Floats:
+    """Intersection over union of each box of `one` (n, 4) with each of `other` (m, 4): (n, m)."""
+    shared = _intersection(one[:, None], other[None])
+    union = _area(one)[:, None] + _area(other)[None] - shared
+    return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
+
+
 def _area(boxes: Floats) -> Floats:
     sides = boxes[..., 2:] - boxes[..., :2]
     return np.asarray(sides[..., 0] * sides[..., 1], np.float32)
 
 
-def _intersection(box: Floats, others: Floats) -> Floats:
-    low = np.maximum(box[:2], others[:, :2])
-    high = np.minimum(box[2:], others[:, 2:])
-    return np.asarray(np.clip(high - low, 0, None).prod(axis=1), np.float32)
+def _intersection(one: Floats, other: Floats) -> Floats:
+    low = np.maximum(one[..., :2], other[..., :2])
+    high = np.minimum(one[..., 2:], other[..., 2:])
+    return np.asarray(np.clip(high - low, 0, None).prod(axis=-1), np.float32)

@@ -1,0 +1,1 @@
+"""Faces followed through a video, their readings evened out, and what they add up to."""
