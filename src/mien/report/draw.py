@@ -7,7 +7,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from mien.labels import COLOURS
-from mien.types import Face, Image, Observation
+from mien.types import Face, Image, Observation, Smoothed
 
 Box = tuple[float, float, float, float]
 
@@ -17,7 +17,8 @@ def annotate(rgb: Image, observation: Observation) -> Image:
 
     `rgb` may be smaller than the picture that was analysed; boxes are scaled to fit. Lines and
     letters grow with the picture, and labels are moved so that they stay inside it and do not
-    cover each other where there is room.
+    cover each other where there is room. On a frame of a video labels begin with the face's id
+    and tell the smoothed reading where there is one; a bridged face has a thin box.
     """
     picture = Pillow.fromarray(rgb)
     scale = rgb.shape[1] / max(1, observation.width)
@@ -28,31 +29,33 @@ def annotate(rgb: Image, observation: Observation) -> Image:
     taken: list[Box] = []
     for face in observation.faces:
         box = _scaled(face.box, scale)
-        colour = COLOURS[face.expression]
-        draw.rectangle(box, outline="black", width=line + 2)
-        draw.rectangle(box, outline=colour, width=line)
-        taken.append(_label(draw, face, box, font, picture.size, taken))
+        shown = face.smoothed or face
+        colour = COLOURS[shown.expression]
+        draw.rectangle(box, outline="black", width=3 if face.bridged else line + 2)
+        draw.rectangle(box, outline=colour, width=1 if face.bridged else line)
+        number = "" if observation.t_sec is None else f"{face.face_id}: "
+        text = number + caption(shown)
+        taken.append(_label(draw, text, colour, box, font, picture.size, taken))
     return np.array(picture)
 
 
-def caption(face: Face) -> str:
+def caption(face: Face | Smoothed) -> str:
     """The words on a face's label, such as ``happiness 93 %``."""
     return f"{face.expression} {100 * face.probability:.0f} %"
 
 
 def _label(
     draw: ImageDraw.ImageDraw,
-    face: Face,
+    text: str,
+    colour: str,
     box: Box,
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     size: tuple[int, int],
     taken: list[Box],
 ) -> Box:
-    text = caption(face)
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     pad = max(2.0, (bottom - top) / 4)
     place = _place(box, (right - left + 2 * pad, bottom - top + 2 * pad), size, taken)
-    colour = COLOURS[face.expression]
     draw.rectangle(place, fill=colour, outline="black")
     at = (place[0] + pad - left, place[1] + pad - top)
     draw.text(at, text, fill=_ink(colour), font=font)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mien.errors import MissingExtraError
 from mien.labels import EIGHT
-from mien.types import Face, Observation
+from mien.types import Face, Observation, Smoothed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,18 @@ COLUMNS: tuple[str, ...] = (
     "schema",
 )
 
-TEXT_COLUMNS = frozenset({"source", "status", "expression", "model"})
+VIDEO_COLUMNS: tuple[str, ...] = (
+    *COLUMNS,
+    "smooth_expression",
+    "smooth_probability",
+    "smooth_valence",
+    "smooth_arousal",
+    *(f"smooth_{label}" for label in EIGHT),
+    "error",
+)
+"""What the table of a video has: the same columns, and the smoothed readings behind them."""
+
+TEXT_COLUMNS = frozenset({"source", "status", "expression", "model", "smooth_expression", "error"})
 INTEGER_COLUMNS = frozenset({"frame", "face_id", "schema"})
 
 Row = dict[str, str | int | float | None]
@@ -51,16 +62,24 @@ def to_dict(observation: Observation) -> dict[str, Any]:
         "model": observation.model,
         "faces": [_face(face) for face in observation.faces],
     }
+    if observation.t_sec is not None:
+        out["frame"], out["t_sec"] = observation.frame, observation.t_sec
     if observation.error is not None:
         out["error"] = observation.error
     return out
 
 
-def rows(observation: Observation) -> list[Row]:
-    """The table rows of one picture: one a face, or a single one where there is none."""
-    if not observation.faces:
-        return [_blank(observation)]
-    return [{**_blank(observation), **_cells(face)} for face in observation.faces]
+def rows(observation: Observation, columns: Sequence[str] = COLUMNS) -> list[Row]:
+    """The table rows of one picture: one a face, or a single one where there is none.
+
+    In a video, a face that was not seen but filled in has the status ``bridged``.
+    """
+    blank = _blank(observation)
+    if observation.faces:
+        told = [{**blank, **_cells(face)} for face in observation.faces]
+    else:
+        told = [blank]
+    return [{name: row.get(name) for name in columns} for row in told]
 
 
 def legible(row: Row) -> Row:
@@ -91,32 +110,48 @@ def _dtype(column: str) -> str:
 
 
 def _blank(observation: Observation) -> Row:
-    row: Row = dict.fromkeys(COLUMNS)
-    row.update(
-        source=observation.source,
-        frame=observation.frame,
-        t_sec=observation.t_sec,
-        status=observation.status,
-        model=observation.model,
-        schema=SCHEMA,
-    )
-    return row
+    return {
+        "source": observation.source,
+        "frame": observation.frame,
+        "t_sec": observation.t_sec,
+        "status": observation.status,
+        "model": observation.model,
+        "schema": SCHEMA,
+        "error": observation.error,
+    }
 
 
 def _cells(face: Face) -> Row:
     told = _face(face)
     box = dict(zip(("box_x0", "box_y0", "box_x1", "box_y1"), told.pop("box"), strict=True))
-    return {**box, **told.pop("probabilities"), **told}
+    row: Row = {**box, **told.pop("probabilities")}
+    for name, value in told.pop("smoothed", {}).items():
+        cells = value if name == "probabilities" else {name: value}
+        row |= {f"smooth_{key}": cell for key, cell in cells.items()}
+    if told.pop("bridged", False):
+        row["status"] = "bridged"
+    return row | told
 
 
 def _face(face: Face) -> dict[str, Any]:
-    return {
+    told = {
         "face_id": face.face_id,
         "box": [round(v, 1) for v in face.box],
         "face_score": round(face.face_score, 4),
-        "expression": face.expression,
-        "probability": round(face.probability, 4),
-        "probabilities": {name: round(p, 4) for name, p in face.probabilities.items()},
-        "valence": None if face.valence is None else round(face.valence, 4),
-        "arousal": None if face.arousal is None else round(face.arousal, 4),
+        **_reading(face),
+    }
+    if face.bridged:
+        told["bridged"] = True
+    if face.smoothed is not None:
+        told["smoothed"] = _reading(face.smoothed)
+    return told
+
+
+def _reading(of: Face | Smoothed) -> dict[str, Any]:
+    return {
+        "expression": of.expression,
+        "probability": round(of.probability, 4),
+        "probabilities": {name: round(p, 4) for name, p in of.probabilities.items()},
+        "valence": None if of.valence is None else round(of.valence, 4),
+        "arousal": None if of.arousal is None else round(of.arousal, 4),
     }
