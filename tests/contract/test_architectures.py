@@ -1,6 +1,8 @@
 """What every architecture must do, whichever it is."""
 
-from pathlib import Path
+import inspect
+import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,55 +13,128 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("safetensors")
 
 from mien.errors import UsageError  # noqa: E402
-from mien.labels import EIGHT, SEVEN  # noqa: E402
 from mien.runtime.session import open_session  # noqa: E402
 from mien.train import checkpoint, models  # noqa: E402
-from mien.train.config import ModelConfig, TrainConfig  # noqa: E402
 from mien.train.export import write_graph  # noqa: E402
-from mien.train.run import Run  # noqa: E402
+from mien.train.models.blocks import LinearHeads  # noqa: E402
+from mien.train.models.registry import PUBLISHED  # noqa: E402
 
 HEADS = {"fer2013": 7, "ferplus": 8}
 NAMES = list(models.ARCHITECTURES)
 
+#: Options that make a network of the same parts quick to test.
+SMALL = {
+    "inception_v4": {"blocks": (1, 1, 1), "padding": "same"},
+    "efficientformer_l3": {"size": 64},
+    "mobilenet_v2": {"width": 0.5},
+    "xception": {"middle": 1},
+    "yang_cnn3": {"fc": (64, 32)},
+    "yang_cnn4": {"fc": (64, 32)},
+    "yang_cnn5": {"fc": (64, 32)},
+    "yang_cnn6": {"fc": (64, 32)},
+    "yu2023": {"residual1": 1, "residual2": 1},
+}
 
-def used(name, channels=1, **options):
-    """A network in eval mode whose running statistics are not those of the start."""
+#: The sizes of picture that a network takes with those options. The first is used throughout.
+SIZES = {name: (48,) for name in NAMES if name.startswith("yang")} | {"emonet": (64,)}
+ANY_SIZE = (48, 36, 64)
+
+#: The same by constants of the architecture's module, where there is no option.
+SHALLOW = {
+    "efficientformer_l3": {"DEPTHS": (1, 1, 1, 2), "ATTENTION_BLOCKS": 1},
+    "emonet": {"DEPTH": 1},
+    "mobilenet_v2": {"PLAN": ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 1, 2), (6, 96, 1, 2))},
+}
+
+#: Networks of the very parts of another one, which is exported in their stead.
+SAME_PARTS = {
+    "senet50": "senet_small",
+    "tian2022_b": "mien_tiny",
+    "yang_cnn3": "yang_cnn6",
+    "yang_cnn4": "yang_cnn6",
+    "yang_cnn5": "yang_cnn6",
+}
+
+
+def size_of(name):
+    return SIZES.get(name, ANY_SIZE)[0]
+
+
+def option(name, wanted):
+    """The default of the builder's option `wanted`; None where it has no such option."""
+    known = inspect.signature(models.ARCHITECTURES[name]).parameters
+    return known[wanted].default if wanted in known else None
+
+
+def channels_of(name):
+    return PUBLISHED[name].channels
+
+
+def make(name, heads=None, **options):
+    """The network, small, with the weights that it starts from."""
     torch.manual_seed(0)
-    model = models.build(name, HEADS, channels=channels, **options)
-    model.train()
-    with torch.no_grad():
-        for _ in range(3):
-            model(torch.randn(8, channels, 48, 48))
-    return model.eval()
+    options = {**SMALL.get(name, {}), **options}
+    if name not in SHALLOW:
+        return models.build(name, heads or HEADS, **options)
+    module = sys.modules[models.ARCHITECTURES[name].__module__]
+    with mock.patch.multiple(module, **SHALLOW[name]):
+        return models.build(name, heads or HEADS, **options)
+
+
+def pictures(name, n, size=0):
+    side = size or size_of(name)
+    return torch.randn(n, channels_of(name), side, side, generator=torch.Generator().manual_seed(n))
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def named(request):
-    return request.param, used(request.param)
-
-
-@pytest.mark.parametrize("size", [36, 48, 64])
-def test_each_head_gives_its_logits(named, size):
-    _, model = named
+    """A network in eval mode whose running statistics are not those of the start."""
+    model = make(request.param).train()
     with torch.no_grad():
-        out = model(torch.randn(2, 1, size, size))
-    assert {head: tuple(part.shape) for head, part in out.items()} == {
-        "fer2013": (2, 7),
-        "ferplus": (2, 8),
-    }
-    assert all(torch.isfinite(part).all() for part in out.values())
+        model(pictures(request.param, 8))
+    return request.param, model.eval()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_colour_and_one_head(name):
-    model = models.build(name, {"ferplus": 8}, channels=3).eval()
+def test_each_head_gives_its_logits(named):
+    name, model = named
+    for size in SIZES.get(name, ANY_SIZE):
+        with torch.no_grad():
+            out = model(pictures(name, 2, size))
+        assert {head: tuple(part.shape) for head, part in out.items()} == {
+            "fer2013": (2, 7),
+            "ferplus": (2, 8),
+        }
+        assert all(torch.isfinite(part).all() for part in out.values())
+
+
+def test_the_features_are_what_the_heads_see(named):
+    name, model = named
+    x = pictures(name, 3)
     with torch.no_grad():
-        assert model(torch.zeros(1, 3, 48, 48))["ferplus"].shape == (1, 8)
+        features, out = model.features(x), model(x)
+        assert features.shape == (3, model.width)
+        assert torch.isfinite(features).all()
+        assert not torch.equal(features[0], features[1])
+        if isinstance(model.heads, LinearHeads):
+            for head, part in model.heads(features).items():
+                assert torch.equal(part, out[head])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if option(name, "channels")])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_and_colour_and_one_head(name, channels):
+    assert option(name, "channels") == channels_of(name)
+    model = make(name, {"ferplus": 8}, channels=channels).eval()
+    size = size_of(name)
+    with torch.no_grad():
+        out = model(torch.zeros(1, channels, size, size))
+    assert out.keys() == {"ferplus"}
+    assert out["ferplus"].shape == (1, 8)
 
 
 def test_a_batch_is_its_crops_one_by_one(named):
-    _, model = named
-    x = torch.randn(5, 1, 48, 48)
+    name, model = named
+    x = pictures(name, 3)
     with torch.no_grad():
         together = model(x)
         alone = [model(row[None]) for row in x]
@@ -69,15 +144,16 @@ def test_a_batch_is_its_crops_one_by_one(named):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_is_learnt(name):
-    torch.manual_seed(0)
-    model = models.build(name, HEADS)
-    out = model(torch.randn(4, 1, 48, 48))
+    model = make(name).train()
+    out = model(pictures(name, 4))
     losses = [
         torch.nn.functional.cross_entropy(out[head], torch.arange(4) % k)
         for head, k in HEADS.items()
     ]
     torch.stack(losses).sum().backward()
     for parameter, value in model.named_parameters():
+        if not value.requires_grad:
+            continue
         assert value.grad is not None, parameter
         assert torch.isfinite(value.grad).all(), parameter
         assert value.grad.abs().max() > 0, parameter
@@ -88,24 +164,22 @@ def test_weights_survive_a_file(named, tmp_path):
     checkpoint.save(tmp_path / "w.safetensors", model.state_dict(), {"epoch": 3})
     tensors, about = checkpoint.load(tmp_path / "w.safetensors")
     assert about == {"epoch": 3}
-    torch.manual_seed(1)
-    twin = models.build(name, HEADS)
+    twin = make(name)
     twin.load_state_dict(tensors)
-    x = torch.randn(2, 1, 48, 48)
+    x = pictures(name, 2)
     with torch.no_grad():
         for head, part in twin.eval()(x).items():
             assert torch.equal(part, model(x)[head])
 
 
+@pytest.mark.parametrize("named", [n for n in NAMES if n not in SAME_PARTS], indirect=True)
 def test_the_onnx_file_agrees(named, tmp_path):
     name, model = named
-    config = TrainConfig(model=ModelConfig(name=name))
-    labels = {"fer2013": SEVEN, "ferplus": EIGHT}
-    run = Run(config, model, labels, Path(), {"channels": 1}, "")
-    write_graph(run.model, tuple(run.labels), 1, run.config.model.size, tmp_path / "model.onnx")
-    session = open_session(tmp_path / "model.onnx")
-    for n in (1, 5):
-        x = torch.randn(n, 1, 48, 48)
+    path = tmp_path / "model.onnx"
+    write_graph(model, tuple(HEADS), channels_of(name), size_of(name), path)
+    session = open_session(path)
+    for n in (1, 3):
+        x = pictures(name, n)
         with torch.no_grad():
             ours = model(x)
         theirs = session.run(list(HEADS), {"crops": x.numpy()})
@@ -114,14 +188,58 @@ def test_the_onnx_file_agrees(named, tmp_path):
             assert np.abs(ours[head].numpy() - part).max() <= 1e-4
 
 
-@pytest.mark.parametrize(
-    ("name", "trainable", "everything", "mega_macs"),
-    [("tian2022_a", 56_471, 57_463, 6.33), ("tian2022_b", 55_831, 57_223, 19.14)],
-)
-def test_the_sizes_that_are_published(name, trainable, everything, mega_macs):
+@pytest.fixture(scope="module")
+def catalogue():
+    return {entry["name"]: entry for entry in models.catalogue()}
+
+
+#: Trainable parameters, those and the running statistics, and millions of multiply-accumulates.
+PINNED = {
+    "inception_v4": (42_679_816, 42_742_984, 12_253.97),
+    "mini_xception": (56_951, 58_423, 5.52),
+    "tian2022_a": (56_471, 57_463, 6.33),
+    "tian2022_b": (55_831, 57_223, 19.14),
+    "xception": (22_855_952, 22_910_480, 8_357.40),
+    "yang_cnn3": (42_582_919, 42_583_815, 128.47),
+    "yang_cnn4": (24_889_735, 24_891_655, 152.06),
+    "yang_cnn5": (10_473_351, 10_476_295, 156.52),
+    "yang_cnn6": (12_834_183, 12_838_151, 177.75),
+    "yu2023": (6_553_007, 6_574_943, 1_326.06),
+}
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_the_sizes_that_are_published(name, catalogue):
+    entry = catalogue[name]
+    trainable, everything, mega_macs = PINNED[name]
+    assert entry["parameters"] == trainable
+    assert entry["parameters_with_statistics"] == everything
+    assert round(entry["macs"] / 1e6, 2) == mega_macs
+
+
+@pytest.mark.parametrize("name", ["tian2022_a", "mini_xception"])
+def test_a_network_that_holds_numbers_counts_as_one_that_holds_none(name):
     model = models.build(name, {"fer2013": 7})
-    assert models.count_parameters(model) == (trainable, everything)
-    assert round(models.count_macs(model, 1, 48) / 1e6, 2) == mega_macs
+    assert models.count_parameters(model) == PINNED[name][:2]
+    assert round(models.count_macs(model, 1, 48) / 1e6, 2) == PINNED[name][2]
+
+
+@pytest.mark.parametrize(
+    ("order", "residual1", "residual2", "trainable"),
+    [
+        ("depthwise_first", 2, 2, 5_408_671),
+        ("depthwise_first", 3, 3, 7_646_783),
+        ("pointwise_first", 2, 2, 5_414_647),
+        ("pointwise_first", 2, 3, 6_558_983),
+        ("pointwise_first", 3, 3, 7_652_759),
+    ],
+)
+def test_the_readings_of_yu(order, residual1, residual2, trainable):
+    with torch.device("meta"):
+        model = models.build(
+            "yu2023", {"ckplus": 7}, order=order, residual1=residual1, residual2=residual2
+        )
+    assert models.count_parameters(model)[0] == trainable
 
 
 def test_tian_a_with_a_linear_head():
@@ -144,14 +262,21 @@ def test_counting_does_not_change_the_model():
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
-def test_the_catalogue_tells_of_each():
-    entries = models.catalogue()
-    assert [entry["name"] for entry in entries] == NAMES
-    by_name = {entry["name"]: entry for entry in entries}
-    a = by_name["tian2022_a"]
-    assert (a["parameters"], a["parameters_with_statistics"]) == (56_471, 57_463)
-    assert a["paper"] == "Tian et al. 2022"
-    assert all(entry["input"] == [1, 48, 48] for entry in entries)
+def test_counting_leaves_a_frozen_part_in_eval_mode():
+    model = models.build("mien_tiny", HEADS)
+    model.stem.eval()
+    models.count_macs(model, 1, 48)
+    assert model.training
+    assert not model.stem.training
+
+
+def test_the_catalogue_tells_of_each(catalogue):
+    assert list(catalogue) == NAMES
+    assert catalogue["tian2022_a"]["paper"] == "Tian et al. 2022"
+    assert catalogue["tian2022_a"]["input"] == [1, 48, 48]
+    assert catalogue["tian2022_a"]["classes"] == 7
+    assert catalogue["xception"]["input"] == [3, 299, 299]
+    assert catalogue["xception"]["classes"] == 1000
 
 
 def test_a_name_that_is_not_there():
@@ -161,7 +286,11 @@ def test_a_name_that_is_not_there():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_option_that_is_not_there(name):
-    with pytest.raises(UsageError, match=f"architecture '{name}'.*depth"):
-        models.build(name, HEADS, depth=3)
+    with pytest.raises(UsageError, match=f"architecture '{name}'.*depth_of_winter"):
+        models.build(name, HEADS, depth_of_winter=3)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if option(name, "activation")])
+def test_an_activation_that_is_not_there(name):
     with pytest.raises(UsageError, match=r"no activation 'tanh'\. Known: relu, silu"):
         models.build(name, HEADS, activation="tanh")

@@ -1,6 +1,18 @@
 """The network architectures, one readable file a family. Importing this registers them all."""
 
-from mien.train.models import mien, tian2022
+from mien.train.models import (
+    efficientformer,
+    emonet,
+    inception_v4,
+    mien,
+    mini_xception,
+    mobilenet_v2,
+    senet50,
+    tian2022,
+    xception,
+    yang2023,
+    yu2023,
+)
 from mien.train.models.registry import ARCHITECTURES, build, catalogue, count_macs, count_parameters
 
 __all__ = [
@@ -9,6 +21,15 @@ __all__ = [
     "catalogue",
     "count_macs",
     "count_parameters",
+    "efficientformer",
+    "emonet",
+    "inception_v4",
     "mien",
+    "mini_xception",
+    "mobilenet_v2",
+    "senet50",
     "tian2022",
+    "xception",
+    "yang2023",
+    "yu2023",
 ]

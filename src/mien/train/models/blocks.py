@@ -8,6 +8,10 @@ from torch import Tensor, nn
 
 from mien.errors import UsageError
 
+#: What Keras adds to the variance in BatchNorm, ten times as much as PyTorch. Networks that were
+#: published in Keras or TensorFlow keep it.
+KERAS_EPS = 1e-3
+
 Activation = Literal["relu", "silu", "relu6", "hardswish"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -33,6 +37,41 @@ class Separable(nn.Sequential):
             nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False),
             nn.Conv2d(inputs, outputs, 1, bias=False),
         )
+
+
+class ConvNorm(nn.Sequential):
+    """A convolution without bias, BatchNorm as in Keras, and an activation unless `act` is None."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+        padding: int | tuple[int, int] = 0,
+        act: str | None = "relu",
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
+            nn.BatchNorm2d(outputs, eps=KERAS_EPS),
+        )
+        if act is not None:
+            self.append(activate(act))
+
+
+class SamePool(nn.Module):
+    """3x3 max-pooling of stride two with the padding that TensorFlow calls "same".
+
+    (n, c, h, w) becomes half of h and w, rounded up. An odd side is padded by one on either end; an
+    even one is padded behind only, where ``nn.MaxPool2d(3, 2, 1)`` pads in front and drops the last
+    row. The sizes agree, the windows lie one pixel apart.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, c, h, w) to (n, c, ceil(h / 2), ceil(w / 2))."""
+        h, w = x.shape[-2:]
+        padded = nn.functional.pad(x, (w % 2, 1, h % 2, 1), value=float("-inf"))
+        return nn.functional.max_pool2d(padded, 3, 2)
 
 
 class PreActivatedUnit(nn.Module):
@@ -72,15 +111,20 @@ class PreActivatedUnit(nn.Module):
         return out
 
 
+def average(x: Tensor) -> Tensor:
+    """Global averaging: (n, c, h, w) -> (n, c)."""
+    return torch.mean(x, dim=(2, 3))
+
+
 class LinearHeads(nn.ModuleDict):
-    """One linear classifier per head over globally averaged features."""
+    """One linear classifier per head over features, or over maps, which are averaged first."""
 
     def __init__(self, features: int, heads: Mapping[str, int]) -> None:
         super().__init__({name: nn.Linear(features, k) for name, k in heads.items()})
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """(n, features, h, w) -> logits (n, k) by head."""
-        pooled = torch.mean(x, dim=(2, 3))
+        """(n, features) or (n, features, h, w) -> logits (n, k) by head."""
+        pooled = average(x) if x.ndim == 4 else x
         return {name: head(pooled) for name, head in self.items()}
 
 
@@ -92,4 +136,26 @@ class ConvHeads(nn.ModuleDict):
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(n, features, h, w) -> logits (n, k) by head."""
-        return {name: torch.mean(head(x), dim=(2, 3)) for name, head in self.items()}
+        return {name: average(head(x)) for name, head in self.items()}
+
+
+class PooledNetwork(nn.Module):
+    """A body that ends in maps (n, width, h, w), global averaging, dropout, linear heads."""
+
+    def __init__(
+        self, body: nn.Module, width: int, heads: Mapping[str, int], dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.body = body
+        self.dropout = nn.Dropout(dropout)
+        self.heads = LinearHeads(width, heads)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) -> what the classifiers see, (n, width), before any dropout."""
+        return average(self.body(x))
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """(n, channels, h, w) -> logits (n, k) by head name."""
+        logits: dict[str, Tensor] = self.heads(self.dropout(self.features(x)))
+        return logits

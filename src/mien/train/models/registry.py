@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from mien.errors import UsageError
@@ -16,18 +18,42 @@ F = TypeVar("F", bound=Builder)
 ARCHITECTURES: dict[str, Builder] = {}
 
 
-PAPERS: dict[str, str] = {}
+@dataclass(frozen=True)
+class Published:
+    """Where an architecture comes from and what it is described with there.
+
+    ``channels`` and ``size`` are those of the square input picture, ``classes`` the outputs of its
+    one head. Other inputs and heads may do as well; the builder says which.
+    """
+
+    paper: str
+    channels: int = 1
+    size: int = 48
+    classes: int = 7
 
 
-def register(paper: str) -> Callable[[F], F]:
-    """Register the decorated function as the architecture of its own name, out of `paper`."""
+PUBLISHED: dict[str, Published] = {}
+
+
+def register(
+    paper: str, *, channels: int = 1, size: int = 48, classes: int = 7
+) -> Callable[[F], F]:
+    """Register the decorated function as the architecture of its own name, out of `paper`.
+
+    ``channels``, ``size`` and ``classes`` are what `catalogue` counts it with: the input of
+    (channels, size, size) and the outputs of one head. A builder with an option ``channels`` must
+    have that number as its default.
+
+    Raises:
+        UsageError: the name is taken.
+    """
 
     def decorate(builder: F) -> F:
         name = builder.__name__
         if name in ARCHITECTURES:
             raise UsageError(f"an architecture called {name!r} is registered already")
         ARCHITECTURES[name] = builder
-        PAPERS[name] = paper
+        PUBLISHED[name] = Published(paper, channels, size, classes)
         return builder
 
     return decorate
@@ -63,31 +89,38 @@ def count_parameters(model: nn.Module) -> tuple[int, int]:
 
 
 def count_macs(model: nn.Module, channels: int, size: int) -> int:
-    """Multiply-accumulates of one picture (channels, size, size), by PyTorch's FLOP counter."""
-    import torch
+    """Multiply-accumulates of one picture (channels, size, size), by PyTorch's FLOP counter.
+
+    The model may be on the meta device, where nothing is calculated.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
-    was_training = model.training
+    was_training = [module for module in model.modules() if module.training]
+    device = next(model.parameters()).device
     model.eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.zeros(1, channels, size, size))
-    model.train(was_training)
+        model(torch.zeros(1, channels, size, size, device=device))
+    for module in was_training:
+        module.training = True
     return int(counter.get_total_flops()) // 2
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """Every architecture with its paper and size, at its default input and seven classes."""
+    """Every architecture with its paper and size, at the input and classes it is published with."""
     return [_entry(name) for name in ARCHITECTURES]
 
 
 def _entry(name: str) -> dict[str, Any]:
-    model = build(name, {"fer2013": 7})
-    size = 48
+    published = PUBLISHED[name]
+    with torch.device("meta"):
+        model = build(name, {"expression": published.classes})
+    trainable, everything = count_parameters(model)
     return {
         "name": name,
-        "paper": PAPERS[name],
-        "parameters": count_parameters(model)[0],
-        "parameters_with_statistics": count_parameters(model)[1],
-        "macs": count_macs(model, 1, size),
-        "input": [1, size, size],
+        "paper": published.paper,
+        "parameters": trainable,
+        "parameters_with_statistics": everything,
+        "macs": count_macs(model, published.channels, published.size),
+        "input": [published.channels, published.size, published.size],
+        "classes": published.classes,
     }

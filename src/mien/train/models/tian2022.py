@@ -17,7 +17,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from mien.train.models.blocks import ConvHeads, LinearHeads, PreActivatedUnit, activate
+from mien.train.models.blocks import ConvHeads, LinearHeads, PreActivatedUnit, activate, average
 from mien.train.models.registry import register
 
 Down = Literal["no", "pool", "stride"]
@@ -32,13 +32,22 @@ class PreActivatedXception(nn.Module):
         super().__init__()
         self.stem = stem
         self.units = nn.Sequential(*units)
-        width = units[-1].norm2.num_features
-        self.last = nn.Sequential(nn.BatchNorm2d(width), activate(act))
+        self.width = units[-1].norm2.num_features
+        self.last = nn.Sequential(nn.BatchNorm2d(self.width), activate(act))
         self.heads = heads
+
+    def maps(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) -> the last maps (n, width, h', w'), which the heads are given."""
+        maps: Tensor = self.last(self.units(self.stem(x)))
+        return maps
+
+    def features(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) -> the last maps averaged, (n, width)."""
+        return average(self.maps(x))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(n, channels, h, w) -> logits (n, k) by head name."""
-        logits: dict[str, Tensor] = self.heads(self.last(self.units(self.stem(x))))
+        logits: dict[str, Tensor] = self.heads(self.maps(x))
         return logits
 
 

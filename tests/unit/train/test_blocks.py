@@ -1,0 +1,61 @@
+"""The pieces that several architectures share."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mien.train.models.blocks import (  # noqa: E402
+    ConvHeads,
+    ConvNorm,
+    LinearHeads,
+    PooledNetwork,
+    SamePool,
+)
+
+
+def test_pooling_pads_an_even_side_behind_only():
+    x = torch.arange(16.0).reshape(1, 1, 4, 4)
+    assert SamePool()(x)[0, 0].tolist() == [[10.0, 11.0], [14.0, 15.0]]
+    assert SamePool()(-x)[0, 0].tolist() == [[0.0, -2.0], [-8.0, -10.0]]
+
+
+def test_pooling_pads_an_odd_side_on_both_ends():
+    x = torch.arange(25.0).reshape(1, 1, 5, 5)
+    assert SamePool()(x)[0, 0].tolist() == [[6.0, 8.0, 9.0], [16.0, 18.0, 19.0], [21.0, 23.0, 24.0]]
+
+
+def test_pooling_of_negative_numbers_never_gives_the_padding():
+    assert SamePool()(torch.full((1, 1, 3, 4), -7.0)).unique().tolist() == [-7.0]
+
+
+def test_the_norm_divides_as_in_keras():
+    layer = ConvNorm(1, 1, 1).eval()
+    torch.nn.init.constant_(layer[0].weight, 2.0)
+    layer[1].running_var.fill_(0.008)  # sqrt(0.008 + 0.001) is 0.0948683
+    out = layer(torch.tensor([[[[3.0, -3.0]]]]))
+    assert out.flatten().tolist() == pytest.approx([6 / 0.0948683, 0.0], rel=1e-5)
+    assert len(ConvNorm(1, 1, 1, act=None)) == 2
+
+
+def test_linear_heads_take_maps_or_their_averages():
+    torch.manual_seed(0)
+    heads = LinearHeads(3, {"a": 2})
+    maps = torch.randn(4, 3, 5, 5)
+    expected = maps.mean(dim=(2, 3)) @ heads["a"].weight.T + heads["a"].bias
+    assert torch.allclose(heads(maps)["a"], expected, atol=1e-6)
+    assert torch.allclose(heads(maps.mean(dim=(2, 3)))["a"], expected, atol=1e-6)
+
+
+def test_convolutional_heads_average_behind_the_convolution():
+    heads = ConvHeads(1, {"a": 1})
+    torch.nn.init.ones_(heads["a"].weight)
+    torch.nn.init.constant_(heads["a"].bias, 0.5)
+    # 2x2 ones under a padded 3x3 window: every output is 4, and their mean too.
+    assert heads(torch.ones(1, 1, 2, 2))["a"].tolist() == [[4.5]]
+
+
+def test_dropout_is_behind_the_features():
+    network = PooledNetwork(torch.nn.Identity(), 3, {"a": 2}, dropout=1.0).train()
+    maps = torch.arange(12.0).reshape(1, 3, 2, 2)
+    assert network.features(maps).tolist() == [[1.5, 5.5, 9.5]]
+    assert torch.equal(network(maps)["a"], network.heads["a"].bias[None])
