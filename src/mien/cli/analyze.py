@@ -40,16 +40,16 @@ def analyze(
     jobs: int = 0,
     quiet: bool = False,
 ) -> int:
-    """Read the apparent expression of every face in photos.
+    """Read the apparent expression of every face in photos, and in the frames of videos.
 
     Exit status: 0 all inputs were read, 1 some could not be (the rest are reported), 2 usage.
 
     Args:
-        paths: Photos, folders (searched through), patterns such as 'holiday/*.jpg', or - for paths
-            on stdin, one a line.
+        paths: Photos, videos, folders (searched through), patterns such as 'holiday/*.jpg', or -
+            for paths on stdin, one a line. `mien video` can do more with a video.
         format: How to tell it. By default the suffix of --output, else a table.
         output: The file to write instead of stdout.
-        draw: A folder for annotated copies of the photos.
+        draw: A folder for annotated copies of the photos and videos.
         model: A bundled model (see `mien models`) or an .onnx file that `mien export` wrote.
         detector: The face detector: auto, yunet, libface, haar, or none (each photo is one face).
         min_face: Leave out faces with a side shorter than this, in pixels.
@@ -67,7 +67,7 @@ def analyze(
     options = Options(
         model, detector, min_face, min_score, max_faces, max_side, max_pixels, device, threads
     )
-    work = jobs_of(expand(paths), draw)
+    work = jobs_of(expand(paths, videos=True), draw)
     told = Tally()
     with closing(process(work, options, jobs, show=not quiet)) as results:
         _write(told.over(results), _format(format, output), output)
@@ -80,12 +80,13 @@ class Tally:
     """Counts what went by and tells failures on stderr."""
 
     def __init__(self) -> None:
-        self.photos = self.faces = self.failed = 0
+        self.photos = self.frames = self.faces = self.failed = 0
 
     def over(self, results: Iterator[Observation]) -> Iterator[Observation]:
         """Pass the results on."""
         for result in results:
-            self.photos += 1
+            self.photos += result.t_sec is None
+            self.frames += result.t_sec is not None
             self.faces += len(result.faces)
             if result.status == "unreadable":
                 self.failed += 1
@@ -93,8 +94,9 @@ class Tally:
             yield result
 
     def summary(self) -> str:
-        """One line: photos, faces, failures."""
-        line = f"{self.photos} photos, {self.faces} faces"
+        """One line: photos, frames of videos, faces, failures."""
+        frames = f"{self.frames} frames, " if self.frames else ""
+        line = f"{self.photos} photos, {frames}{self.faces} faces"
         return f"{line}, {self.failed} could not be read\n" if self.failed else f"{line}\n"
 
 

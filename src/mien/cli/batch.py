@@ -1,4 +1,7 @@
-"""Many photos side by side: reading, detecting and classifying overlap across processes."""
+"""Many photos side by side: reading, detecting and classifying overlap across processes.
+
+A video among them is read where it stands, by the parent process and its threads.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,14 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.cli.progress import Progress
-from mien.errors import MienError
+from mien.errors import MienError, MissingExtraError, UnreadableError
+from mien.io.sources import PHOTO_SUFFIXES, is_video
 from mien.pipeline import Analyzer, Options, Result
 from mien.types import Observation, Unreadable
 
@@ -30,20 +35,25 @@ class Job:
 
     source: str | Unreadable
     drawing: Path | None = None
+    video: bool = False
 
 
 def jobs_of(sources: Iterable[str | Unreadable], draw: Path | None) -> Iterator[Job]:
     """The jobs of `sources`; annotated copies are named after their photos, each name once."""
     used: set[str] = set()
     for source in sources:
-        if draw is None or isinstance(source, Unreadable):
+        if isinstance(source, Unreadable):
             yield Job(source)
+            continue
+        video = Path(source).suffix.lower() not in PHOTO_SUFFIXES and is_video(source)
+        if draw is None:
+            yield Job(source, video=video)
             continue
         stem = Path(source).stem
         names = itertools.chain([stem], (f"{stem}-{i}" for i in itertools.count(2)))
         name = next(n for n in names if n.lower() not in used)
         used.add(name.lower())
-        yield Job(source, draw / f"{name}.jpg")
+        yield Job(source, draw / (f"{name}.mp4" if video else f"{name}.jpg"), video)
 
 
 def process(
@@ -69,6 +79,29 @@ def process(
             yield result
 
 
+def read_video_job(analyzer: Analyzer, job: Job) -> Iterator[Observation]:
+    """The observations of a video's frames; its annotated copy is written where asked for."""
+    from mien.io.video import probe, read_video
+    from mien.report.annotated import annotated_clip
+    from mien.stream import analyze_stream
+
+    source = str(job.source)
+    with ExitStack() as stack:
+        try:
+            frames = read_video(source)
+            clip = None
+            if job.drawing is not None:
+                clip = stack.enter_context(annotated_clip(job.drawing, probe(source)))
+        except (MissingExtraError, UnreadableError) as error:
+            reason = error.reason if isinstance(error, UnreadableError) else str(error)
+            yield replace(analyzer.observe(Unreadable(source, reason)), picture=None)
+            return
+        for result in stack.enter_context(closing(analyze_stream(frames, analyzer))):
+            if clip:
+                clip.write(result, result.picture)
+            yield replace(result, picture=None)
+
+
 def work(analyzer: Analyzer, job: Job) -> Observation:
     """Analyse one photo, and write its annotated copy where that is asked for."""
     result = analyzer(job.source, whole=job.drawing is not None)
@@ -80,7 +113,10 @@ def work(analyzer: Analyzer, job: Job) -> Observation:
 def _one_by_one(jobs: Iterable[Job], options: Options) -> Iterator[Observation]:
     analyzer = Analyzer(options)
     for job in jobs:
-        yield work(analyzer, job)
+        if job.video:
+            yield from read_video_job(analyzer, job)
+        else:
+            yield work(analyzer, job)
 
 
 def _side_by_side(jobs: Iterable[Job], options: Options, workers: int) -> Iterator[Observation]:
@@ -88,17 +124,22 @@ def _side_by_side(jobs: Iterable[Job], options: Options, workers: int) -> Iterat
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
-    Analyzer(options)  # what is wrong with the options is told here, not by every worker
+    analyzer = Analyzer(options)
+    _ = analyzer.classifier  # what is wrong is told here, not by every worker
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _start, (options,))
-    waiting: deque[tuple[Job, Future[Observation]]] = deque()
+    waiting: deque[tuple[Job, Future[Observation] | None]] = deque()
     coming = iter(jobs)
     try:
         while True:
             for job in itertools.islice(coming, 4 * workers - len(waiting)):
-                waiting.append((job, pool.submit(_work, job)))
+                waiting.append((job, None if job.video else pool.submit(_work, job)))
             if not waiting:
                 return
-            yield waiting.popleft()[1].result()
+            job, coming_result = waiting.popleft()
+            if coming_result is None:
+                yield from read_video_job(analyzer, job)
+            else:
+                yield coming_result.result()
     except BrokenProcessPool as error:
         raise MienError(
             "a process that reads photos died, perhaps for want of memory: try --jobs 1"

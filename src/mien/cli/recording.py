@@ -1,0 +1,79 @@
+"""What the verbs for moving pictures share: tables, subtitles, a summary."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from mien.cli.main import FAILED, INTERRUPTED, OK
+from mien.io.sinks import Sink, open_sink, replacing
+from mien.io.subtitles import Span, write_srt, write_vtt
+from mien.labels import EIGHT
+from mien.report.moments import moments
+from mien.report.series import Recording, shares
+from mien.report.table import VIDEO_COLUMNS
+from mien.types import Observation
+
+STDOUT = Path("-")
+
+
+class Told:
+    """Counts what went by, and tells on stderr what could not be read."""
+
+    def __init__(self) -> None:
+        self.frames = self.faces = self.failed = 0
+        self.people: set[int] = set()
+
+    def add(self, result: Observation) -> None:
+        """Count one frame."""
+        if result.status == "unreadable":
+            self.failed += 1
+            sys.stderr.write(f"mien: {result.source}: {result.error}\n")
+            return
+        self.frames += 1
+        self.faces += len(result.faces)
+        self.people |= {face.face_id for face in result.faces}
+
+    def summary(self) -> str:
+        """One line: frames, faces, people, what could not be read."""
+        line = f"{self.frames} frames, {self.faces} faces, {len(self.people)} people"
+        return (
+            f"{line}, {self.failed} stretches could not be read\n" if self.failed else f"{line}\n"
+        )
+
+    def status(self, *, interrupted: bool) -> int:
+        """The exit status; an interruption is told on stderr."""
+        if interrupted:
+            sys.stderr.write("mien: stopped; what was read until then has been written\n")
+            return INTERRUPTED
+        return FAILED if self.failed else OK
+
+
+def open_table(kind: str, path: Path) -> AbstractContextManager[Sink]:
+    """A sink for the frames of a video: csv, jsonl or parquet, into a file or, as ``-``, stdout."""
+    return open_sink(kind, None if path == STDOUT else path, VIDEO_COLUMNS)
+
+
+def write_subtitles(recording: Recording, path: Path) -> None:
+    """Write who showed what when as SubRip, or as WebVTT where the name ends in ``.vtt``."""
+    several = len(recording.persons) > 1
+    spans = [
+        Span(m.start, m.end, f"{m.face_id}: {m.expression}" if several else m.expression)
+        for m in moments(recording)
+    ]
+    with replacing(path) as file:
+        (write_vtt if path.suffix.lower() == ".vtt" else write_srt)(spans, file)
+
+
+def summary(recording: Recording) -> str:
+    """A line per person: for how long seen, and the commonest expressions by their share of it."""
+    lines = [f"{'person':>6}  {'seen':>8}  expressions, parts of the time seen"]
+    for person in recording.persons:
+        told = shares(recording, person)
+        parts = sorted(zip(told.seconds / max(told.seen, 1e-9), EIGHT, strict=True), reverse=True)
+        listed = ", ".join(f"{name} {100 * part:.0f} %" for part, name in parts[:4] if part > 0.005)
+        lines.append(f"{person.face_id!s:>6}  {told.seen:6.1f} s  {listed}")
+    if not recording.persons:
+        lines = ["no face was seen"]
+    return "\n".join(lines) + "\n"
