@@ -19,8 +19,9 @@ def call(verb: Callable[..., int], argv: Sequence[str], *, prog: str) -> int:
 
     Positional-only parameters become positional arguments, keyword-only ones flags: ``min_face``
     is ``--min-face``. Understood are str, int, float, Path, bool (a switch, off by default),
-    Literal (a choice), ``tuple[T, ...]`` (any number), and each of these or None. The docstring's
-    first paragraphs and its ``Args:`` are the help. Wrong words exit with status 2.
+    Literal (a choice), ``tuple[T, ...]`` (any number), ``list[T]`` (a flag that may be given more
+    than once), and each of these or None. The docstring's first paragraphs and its ``Args:`` are
+    the help. Wrong words exit with status 2.
     """
     values = vars(parser_of(verb, prog).parse_args(list(argv)))
     parameters = inspect.signature(verb).parameters.values()
@@ -79,6 +80,9 @@ def _add(
     names = [f"--{parameter.name.replace('_', '-')}"]
     if parameter.name == "output":
         names.insert(0, "-o")
+    if get_origin(kind) is list:
+        kind = get_args(kind)[0]
+        options |= {"action": "append", "type": kind}
     if kind is bool:
         options["action"] = "store_true"
     elif get_origin(kind) is not Literal:

@@ -23,7 +23,7 @@ def train(recipe: Path, /, *, data: Path, out: Path | None = None) -> int:
         data: The folder of the data set.
         out: The run folder, by default runs/<recipe>.
     """
-    return _train(recipe, data, out, [])
+    return train_recipe(recipe, data, out, [])
 
 
 def run(argv: Sequence[str]) -> int:
@@ -34,7 +34,7 @@ def run(argv: Sequence[str]) -> int:
     parser = parser_of(train, "mien train")
     parser.epilog = "fields of the recipe:\n" + field_help()
     chosen, fields = parser.parse_known_args(list(argv))
-    return _train(chosen.recipe, chosen.data, chosen.out, fields)
+    return train_recipe(chosen.recipe, chosen.data, chosen.out, fields)
 
 
 def require_train(what: str) -> None:
@@ -44,7 +44,8 @@ def require_train(what: str) -> None:
             raise MissingExtraError(what, "train")
 
 
-def _train(recipe: Path, data: Path, out: Path | None, fields: list[str]) -> int:
+def train_recipe(recipe: Path, data: Path, out: Path | None, fields: Sequence[str]) -> int:
+    """Train as `recipe` says with the words `fields` set over it, such as --epochs 40."""
     from mien.train.config import load_config
     from mien.train.run import run_training
 

@@ -17,85 +17,16 @@ import yaml
 
 from mien.errors import DataError, UsageError
 from mien.train.data.augment import AugmentConfig
-from mien.train.data.ferplus import Rule
+from mien.train.sections import (
+    DataConfig,
+    DistilConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+    ReleaseConfig,
+)
 
 _EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which faces are trained on and which the run is watched on."""
-
-    reader: Literal["fer2013", "folder"] = "fer2013"
-    """The data set's form: FER2013 with FER+ votes, or ``<split>/<expression>/*.jpg`` folders."""
-    train: str = "Training"
-    """The split that is trained on."""
-    validation: str = "PublicTest"
-    """The split that is measured after each epoch; its figures choose nothing unless keep=best."""
-    votes: Rule = "crossentropy"
-    """How FER+ votes become targets."""
-    relabel: float = 0.0
-    """The part of a face's FER2013 target that is what faces with its votes usually are called."""
-    heads: tuple[str, ...] = ("fer2013", "ferplus")
-    """The heads to train, out of those the data have labels for."""
-    limit: int = 0
-    """Use the first so many faces of each split only; 0 is all."""
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The network."""
-
-    name: str = "mien_tiny"
-    """A registered architecture; `mien models --architectures` lists them."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """Its options, such as ``{activation: relu}``."""
-    size: int = 48
-    """Side of the square input in pixels."""
-
-
-@dataclass(frozen=True)
-class OptimConfig:
-    """How the weights are moved."""
-
-    name: Literal["sgd", "adamw"] = "sgd"
-    """SGD with Nesterov momentum, or AdamW."""
-    lr: float = 0.1
-    """Peak learning rate, reached after the warm-up, falling to zero along a cosine."""
-    momentum: float = 0.9
-    """Momentum of SGD, or the first beta of AdamW."""
-    weight_decay: float = 1e-4
-    """Decay of the weights of convolutions and linear layers; norms and biases have none."""
-    warmup: float = 1.0
-    """Length of the linear warm-up in epochs."""
-    clip: float = 5.0
-    """Largest norm of the gradient; 0 turns clipping off."""
-    ema: float = 0.999
-    """Decay of the running average of the weights, which is what is measured and exported."""
-
-
-@dataclass(frozen=True)
-class ReleaseConfig:
-    """What the exported file says of itself, and how its heads are combined."""
-
-    name: str = "model"
-    """The model's name."""
-    version: str = "1"
-    """Its version."""
-    licence: str = "unstated"
-    """The licence of the weights."""
-    training_data: tuple[str, ...] = ()
-    """Each data set with its licence."""
-    intended_use: str = ""
-    """One sentence that `mien models` prints."""
-    crop: str = "square-v1"
-    """The crop recipe for faces that a detector found."""
-    weights: dict[str, float] = field(default_factory=dict)
-    """Weight of each head in the default answer; empty is the head with the most labels alone."""
-    prior_strength: dict[str, float] = field(default_factory=dict)
-    """How far each head's class priors are divided out in the default answer, 0 to 1."""
-    why: str = ""
-    """What the two settings above were chosen on."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +37,8 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    distil: DistilConfig = field(default_factory=DistilConfig)
     init: str = ""
     """A run folder whose weights this run starts from, to fine-tune them; empty is at random."""
     teacher: str = ""
@@ -118,6 +51,8 @@ class TrainConfig:
     """The first so many epochs see smaller pictures, which is quicker (Tan & Le 2021)."""
     early_size: int = 36
     """The side in pixels of those smaller pictures."""
+    freeze_epochs: int = 0
+    """The first so many epochs train the heads alone; BN's statistics stay, too."""
     batch: int = 64
     """Faces per step."""
     smoothing: float = 0.0
@@ -150,6 +85,15 @@ class TrainConfig:
             raise UsageError("head_weights must be above 0; leave a head out by data.heads")
         if not self.data.heads:
             raise UsageError("data.heads must name at least one head")
+        if self.freeze_epochs < 0 or self.optim.backbone_lr < 0:
+            raise UsageError("freeze_epochs and optim.backbone_lr must not be below 0")
+        if self.data.votes == "multi_target" and self.loss.kind in ("weighted", "cluster"):
+            raise UsageError(
+                "data.votes multi_target has a loss of its own, without class weights: choose "
+                "other votes, or loss.kind softmax or centre"
+            )
+        if self.distil.live and not self.distil.teachers:
+            raise UsageError("distil.live needs a teacher in distil.teachers")
 
 
 def load_config(path: Path, overrides: Mapping[str, str] | None = None) -> TrainConfig:

@@ -12,15 +12,17 @@ from mien.evaluate import Report
 
 
 def draw_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Draw the training loss and each head's validation accuracy over the epochs."""
+    """Draw the training loss and each head's validation accuracy, or CCC, over the epochs."""
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     loss, scores = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
     loss.plot(epochs, [row["loss"] for row in history], color="#0072b2")
     loss.set(xlabel="epoch", ylabel="training loss")
-    for head in [k for k in history[0] if k not in ("epoch", "loss", "faces_per_s")]:
+    others = ("epoch", "loss", "faces_per_s")
+    for head in [k for k in history[0] if k not in others and not k.startswith("affect_")]:
         scores.plot(epochs, [100 * row[head] for row in history], label=head)
-    scores.set(xlabel="epoch", ylabel="validation accuracy, %")
+    told = "accuracy, CCC of affect" if "affect" in history[0] else "accuracy"
+    scores.set(xlabel="epoch", ylabel=f"validation {told}, %")
     scores.legend(frameon=False)
     figure.savefig(path, dpi=120)
 

@@ -22,9 +22,11 @@ from mien.runtime.classify import Classifier, answer, load_classifier
 from mien.spec import KEY, AnswerSpec, HeadSpec, InputSpec, ModelSpec
 from mien.train.calibrate import cross_fitted_ece, fit_temperature
 from mien.train.data.loader import STD_FLOOR
-from mien.train.data.rows import Rows
+from mien.train.data.rows import AFFECT, Rows
 from mien.train.models import count_macs, count_parameters
-from mien.train.run import Run
+from mien.train.network import Run
+from mien.train.validation import measure_affect
+from mien.types import Floats
 
 PARITY = 1e-4
 OPSET = 18
@@ -85,6 +87,9 @@ def calibrated_spec(run: Run, draft: Classifier, rows: Rows) -> ModelSpec:
     logits = draft.logits(rows.images)
     temperatures, figures = {}, {}
     for head in run.labels:
+        if head == AFFECT:
+            figures.update(_affect_figures(logits[head], rows.targets[head]))
+            continue
         known = np.flatnonzero(rows.labelled(head))
         truth = rows.targets[head][known].argmax(axis=1)
         temperatures[head] = fit_temperature(logits[head][known], truth)
@@ -114,7 +119,10 @@ def answer_rule(run: Run, heads: tuple[HeadSpec, ...]) -> AnswerSpec:
         ModelError: no head says anything about one of the eight expressions.
     """
     release = run.config.release
-    widest = max(heads, key=lambda head: len(head.labels))
+    classes = [head for head in heads if head.name != AFFECT]
+    if not classes:
+        raise ModelError("no head of the run tells expressions; train one beside affect")
+    widest = max(classes, key=lambda head: len(head.labels))
     weights = release.weights or {widest.name: 1.0}
     covered = {label for h in heads if h.name in weights for label in h.labels}
     missing = [label for label in EIGHT if label not in covered]
@@ -152,6 +160,9 @@ def describe(
 def _heads(run: Run, temperatures: Mapping[str, float]) -> tuple[HeadSpec, ...]:
     heads = []
     for name, labels in run.labels.items():
+        if name == AFFECT:
+            heads.append(HeadSpec(name, labels))
+            continue
         counts = np.array([run.about["counts"][name][label] for label in labels]) + 1
         priors = tuple(round(float(p), 5) for p in counts / counts.sum())
         heads.append(HeadSpec(name, labels, _round(temperatures.get(name, 1.0)), priors))
@@ -163,7 +174,8 @@ def _answer_truth(rows: Rows) -> tuple[Codes, Codes]:
 
     FER+ majorities where the rows carry votes, else the only labels there are.
     """
-    head = "ferplus" if "ferplus" in rows.targets else next(iter(rows.targets))
+    heads = [head for head in rows.targets if head != AFFECT]
+    head = "ferplus" if "ferplus" in heads else heads[0]
     known = np.flatnonzero(rows.labelled(head))
     columns = np.array([EIGHT.index(label) for label in rows.labels[head]])
     return columns[rows.targets[head][known].argmax(axis=1)], known
@@ -172,6 +184,16 @@ def _answer_truth(rows: Rows) -> tuple[Codes, Codes]:
 def _figures(prefix: str, report: Report) -> dict[str, float]:
     names = ("n", "accuracy", "balanced_accuracy", "macro_f1", "ece", "nll")
     return {f"{prefix}_{name}": _round(getattr(report, name)) for name in names}
+
+
+def _affect_figures(outputs: Floats, target: Floats) -> dict[str, float]:
+    """Valence's and arousal's figures, those that could be measured."""
+    return {
+        f"{AFFECT}_{output}_{name}": _round(value)
+        for output, part in measure_affect(outputs, target).items()
+        for name, value in part.items()
+        if not np.isnan(value)
+    }
 
 
 def _round(value: float) -> float:

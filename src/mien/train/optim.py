@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
-from mien.train.config import OptimConfig
+from mien.train.models.heads import backbone_parameters, head_parameters
+from mien.train.sections import OptimConfig
 
 
 def make_optimiser(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """SGD or AdamW over `model`; one-dimensional parameters (norms, biases) do not decay."""
-    weights = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": weights, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    """SGD or AdamW over `model`; one-dimensional parameters (norms, biases) do not decay.
+
+    Each group of parameters has a "factor", its learning rate as a part of the run's: 1, or
+    ``backbone_lr`` for all but the heads (discriminative fine-tuning, Howard & Ruder 2018).
+
+    Raises:
+        UsageError: `backbone_lr` is set and the network does not keep its heads apart.
+    """
+    if config.backbone_lr == 1:
+        groups = _groups(model.parameters(), config, 1.0)
+    else:
+        groups = _groups(head_parameters(model).values(), config, 1.0)
+        groups += _groups(backbone_parameters(model).values(), config, config.backbone_lr)
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, betas=(config.momentum, 0.999))
     nesterov = config.momentum > 0
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov)
+
+
+def _groups(
+    parameters: Iterable[nn.Parameter], config: OptimConfig, factor: float
+) -> list[dict[str, Any]]:
+    listed = list(parameters)
+    weights, others = [p for p in listed if p.ndim > 1], [p for p in listed if p.ndim <= 1]
+    return [
+        {"params": weights, "weight_decay": config.weight_decay, "factor": factor},
+        {"params": others, "weight_decay": 0.0, "factor": factor},
+    ]
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Give each group of `make_optimiser` its part of the learning rate `rate`."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["factor"]
 
 
 def learning_rate(step: int, total: int, warmup: int, peak: float) -> float:

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,29 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import DataError, UsageError
-from mien.metrics import accuracy
 from mien.train import checkpoint
 from mien.train.config import TrainConfig
 from mien.train.data.loader import (
+    TEACHER,
+    Batch,
     TensorData,
-    plain_batches,
+    balanced_chances,
     steps_per_epoch,
     training_batches,
 )
-from mien.train.optim import learning_rate, make_optimiser
-from mien.train.tasks import ExpressionTask
+from mien.train.data.rows import AFFECT
+from mien.train.optim import learning_rate, make_optimiser, set_rate
+from mien.train.stages import Stages
+from mien.train.tasks import Ask, ExpressionTask, Losses, make_task
+from mien.train.validation import validate
 
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 60.0
-_NEWER_FIELDS = (("", "init"), ("", "teacher"), ("", "head_weights"), ("data", "relabel"))
+_NEWER_FIELDS = (
+    *(("", "init"), ("", "teacher"), ("", "head_weights"), ("", "freeze_epochs")),
+    *(("data", "relabel"), ("data", "options"), ("data", "sampler"), ("optim", "backbone_lr")),
+)
+_NEWER_SECTIONS = ("loss", "distil")
 
 Epoch = dict[str, float]
 Progress = Callable[[int, int, float], None]  # steps done, steps in all, loss
@@ -48,6 +56,7 @@ class TrainState:
     model: nn.Module
     ema: nn.Module
     optimiser: torch.optim.Optimizer
+    task: ExpressionTask = field(default_factory=ExpressionTask)  # for the centres in it
     step: int = 0
     history: list[Epoch] = field(default_factory=list)
 
@@ -59,6 +68,7 @@ class TrainState:
             **checkpoint.prefixed(
                 "optim", checkpoint.optimiser_tensors(self.model, self.optimiser)
             ),
+            **checkpoint.prefixed("task", self.task.state_dict()),
         }
         about = {"step": self.step, "history": self.history, "fingerprint": fingerprint}
         checkpoint.save(path, tensors, about)
@@ -71,6 +81,7 @@ class TrainState:
         self.ema.load_state_dict(checkpoint.unprefixed("ema", tensors))
         optim = checkpoint.unprefixed("optim", tensors)
         checkpoint.restore_optimiser(self.model, self.optimiser, optim)
+        self.task.load_state_dict(checkpoint.unprefixed("task", tensors))
         self.step, self.history = about["step"], about["history"]
 
 
@@ -82,37 +93,34 @@ def train(
     *,
     folder: Path,
     fingerprint: str,
+    ask: Ask | None = None,
     progress: Progress = lambda done, total, loss: None,
     epoch_done: Callable[[Epoch], None] = lambda epoch: None,
 ) -> TrainState:
     """Train `model` in place and return the final state, whose `ema` is the result.
 
+    `ask` is a teacher that is asked about every batch, if there is one.
+
     A checkpoint in `folder` is taken up where it stopped, and the weights become what they
     would have been without the stop. Files written there: ``checkpoint.safetensors`` (the whole
     state), ``last.safetensors`` and ``best.safetensors`` (averaged weights).
     """
-    task = ExpressionTask(config.smoothing, config.data.votes, config.head_weights)
-    state = TrainState(model, _frozen_copy(model), make_optimiser(model, config.optim))
+    task = make_task(config, model, data, ask)
+    state = TrainState(model, _frozen_copy(model), make_optimiser(model, config.optim), task)
+    stages, chances = Stages(model, config.freeze_epochs), _chances(config, data)
     path = folder / CHECKPOINT
     if path.exists():
         state.restore(path, fingerprint)
+    else:
+        task.start(model, data)
     per_epoch = steps_per_epoch(len(data), config.batch)
     total = per_epoch * config.epochs
     saved = time.monotonic()
     while state.step < total:
         epoch, skip = divmod(state.step, per_epoch)
         losses, started = [], time.monotonic()
-        model.train()
-        for x, targets in training_batches(
-            data,
-            config.augment,
-            size=config.early_size if epoch < config.early_epochs else config.model.size,
-            batch=config.batch,
-            seed=config.seed,
-            epoch=epoch,
-            skip=skip,
-            draw=config.data.votes == "probability",
-        ):
+        stages.enter(epoch)
+        for x, targets in _batches(config, data, epoch, skip, chances):
             losses.append(train_step(state, task, x, targets, config, total, per_epoch))
             progress(state.step, total, losses[-1])
             # The last step of an epoch is saved below, together with the epoch's figures.
@@ -143,10 +151,11 @@ def train_step(
     """One step of the optimiser and of the running average; returns the loss."""
     optim = config.optim
     warmup = round(optim.warmup * per_epoch)
-    for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(state.step, total, warmup, optim.lr)
+    set_rate(state.optimiser, learning_rate(state.step, total, warmup, optim.lr))
+    # What a network draws, for dropout say, is the same in a resumed run.
+    torch.manual_seed(config.seed * 1_000_003 + state.step)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-        losses = task(state.model, x, targets)
+        losses: Losses = task(state.model, x, targets)
     if not torch.isfinite(losses.total):
         raise DataError(f"the loss is {losses.total.item()} at step {state.step}: lower optim.lr")
     state.optimiser.zero_grad()
@@ -154,6 +163,7 @@ def train_step(
     if optim.clip:
         nn.utils.clip_grad_norm_(state.model.parameters(), optim.clip)
     state.optimiser.step()
+    task.update(losses)
     state.step += 1
     # The average starts short, so that the first random weights are soon forgotten.
     average(state.ema, state.model, min(optim.ema, (1 + state.step) / (10 + state.step)))
@@ -170,24 +180,6 @@ def average(ema: nn.Module, model: nn.Module, decay: float) -> None:
         theirs[name].copy_(ours[name])
 
 
-@torch.no_grad()
-def predict_logits(model: nn.Module, data: TensorData, batch: int = 256) -> dict[str, np.ndarray]:
-    """The logits (n, k) of every head over `data`, in order."""
-    model.eval()
-    outputs = [model(x) for x, _ in plain_batches(data, batch)]
-    return {head: torch.cat([o[head] for o in outputs]).cpu().numpy() for head in outputs[0]}
-
-
-def validate(model: nn.Module, data: TensorData) -> dict[str, float]:
-    """Each head's accuracy over the faces of `data` that have a label for it."""
-    scores = {}
-    for head, logits in predict_logits(model, data).items():
-        target = data.targets[head].cpu().numpy()
-        known = target.sum(axis=1) > 0
-        scores[head] = accuracy(logits[known].argmax(axis=1), target[known].argmax(axis=1))
-    return scores
-
-
 def fingerprint(config: TrainConfig, digests: Mapping[str, str]) -> str:
     """SHA-256 of all settings that change the result, and of the data."""
     settings: dict[str, Any] = dataclasses.asdict(config)
@@ -196,10 +188,15 @@ def fingerprint(config: TrainConfig, digests: Mapping[str, str]) -> str:
     if not settings["teacher"]:
         settings.pop("teacher_weight")
     # Runs from before there were such fields keep their fingerprint.
+    usual = dataclasses.asdict(TrainConfig())
     for section, name in _NEWER_FIELDS:
-        part = settings[section] if section else settings
-        if not part[name]:
+        part, same = (s[section] if section else s for s in (settings, usual))
+        if part[name] == same[name]:
             part.pop(name)
+    for section in _NEWER_SECTIONS:
+        part = settings.pop(section)
+        if changed := {k: v for k, v in part.items() if v != usual[section][k]}:
+            settings[section] = changed
     text = json.dumps([settings, dict(digests)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -253,6 +250,32 @@ def _keep(state: TrainState, folder: Path, head: str) -> None:
     checkpoint.save(folder / "last.safetensors", weights, latest)
     if latest[head] >= max(e[head] for e in state.history):
         checkpoint.save(folder / "best.safetensors", weights, latest)
+
+
+def _batches(
+    config: TrainConfig, data: TensorData, epoch: int, skip: int, chances: Tensor | None
+) -> Iterator[Batch]:
+    return training_batches(
+        data,
+        config.augment,
+        size=config.early_size if epoch < config.early_epochs else config.model.size,
+        batch=config.batch,
+        seed=config.seed,
+        epoch=epoch,
+        skip=skip,
+        draw=config.data.votes == "probability",
+        chances=chances,
+    )
+
+
+def _chances(config: TrainConfig, data: TensorData) -> Tensor | None:
+    """The odds at which faces are drawn, or None for each one once an epoch."""
+    if config.data.sampler == "natural":
+        return None
+    for head, target in data.targets.items():
+        if head != AFFECT and not head.startswith(TEACHER):
+            return balanced_chances(target)
+    raise UsageError("data.sampler balanced needs a head with classes; use natural")
 
 
 def _frozen_copy(model: nn.Module) -> nn.Module:

@@ -133,6 +133,19 @@ def test_not_yaml(tmp_path):
         ("optim: {ema: -0.1}", r"optim.ema must be in [0, 1)"),
         ("head_weights: {ferplus: 0}", "head_weights must be above 0"),
         ("data: {heads: []}", "data.heads must name at least one head"),
+        ("freeze_epochs: -1", "freeze_epochs and optim.backbone_lr must not be below 0"),
+        ("optim: {backbone_lr: -0.1}", "optim.backbone_lr must not be below 0"),
+        ("loss: {gamma: 0}", "loss.gamma must be above 0 and at most 1"),
+        ("loss: {delta: 0}", "loss.delta above 0"),
+        ("loss: {kd_alpha: 1.5}", "loss.kd_alpha must be in [0, 1]"),
+        ("loss: {kd_temperature: 0}", "loss.kd_temperature above 0"),
+        ("loss: {lam: -1}", "must not be below 0"),
+        ("loss: {bound_margin: -0.1}", "must not be below 0"),
+        ("distil: {live: true}", "distil.live needs a teacher in distil.teachers"),
+        (
+            "{data: {votes: multi_target}, loss: {kind: weighted}}",
+            "data.votes multi_target has a loss of its own",
+        ),
     ],
 )
 def test_settings_that_cannot_be(tmp_path, text, said):
@@ -159,7 +172,7 @@ def test_the_help_tells_every_field():
     lines = field_help().splitlines()
     assert "  --epochs 30: Passes over the training split." in lines
     assert any(line.startswith("  --optim.lr 0.1: Peak learning rate") for line in lines)
-    parts = ("data", "model", "optim", "augment", "release")
+    parts = ("data", "model", "optim", "augment", "loss", "distil", "release")
     inner = sum(len(dataclasses.fields(getattr(TrainConfig(), part))) for part in parts)
     assert len(lines) == inner + len(dataclasses.fields(TrainConfig)) - len(parts)
 
@@ -171,3 +184,43 @@ def test_what_changes_the_fingerprint(tmp_path):
     for text in ("epochs: 31", "optim: {lr: 0.2}", "seed: 1", "augment: {flip: 0.4}"):
         assert fingerprint(parse(tmp_path, text), {"train": "a"}) != plain
     assert fingerprint(TrainConfig(), {"train": "b"}) != plain
+
+
+OLD = """
+data: {reader: folder, heads: [ferplus], limit: 100, votes: majority, relabel: 0.5}
+model: {name: tian2022_a, options: {activation: relu}, size: 64}
+optim: {name: adamw, lr: 0.001}
+epochs: 3
+seed: 7
+teacher: runs/first
+init: runs/zero
+head_weights: {ferplus: 2.0}
+"""
+
+
+def test_runs_from_before_the_newer_fields_keep_their_fingerprint(tmp_path):
+    # Computed before there were loss, distil, freeze_epochs, data.options, data.sampler and
+    # optim.backbone_lr: checkpoints of that time are still taken up.
+    assert fingerprint(TrainConfig(), {"train": "a"}) == (
+        "f9764a23cc48c4d33e67025d224e19243af641308b01a3d8e4eb32ddaf52c8d0"
+    )
+    assert fingerprint(parse(tmp_path, OLD), {"train": "a", "validation": "b"}) == (
+        "690c330e9162ef97769a86cd4bcd275b1c61c5f517fd3f70336ff8004dbb6e1f"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "loss: {kind: cluster}",
+        "loss: {lam: 0.5}",
+        "loss: {affect: ccc}",
+        "distil: {teachers: [runs/a]}",
+        "freeze_epochs: 2",
+        "optim: {backbone_lr: 0.1}",
+        "data: {sampler: balanced}",
+        "data: {options: {colour: true}}",
+    ],
+)
+def test_newer_fields_change_the_fingerprint_when_they_are_set(tmp_path, text):
+    assert fingerprint(parse(tmp_path, text), {}) != fingerprint(TrainConfig(), {})

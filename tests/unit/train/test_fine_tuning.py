@@ -13,7 +13,8 @@ from mien.train import checkpoint  # noqa: E402
 from mien.train.config import TrainConfig  # noqa: E402
 from mien.train.data.rows import Rows  # noqa: E402
 from mien.train.models import build  # noqa: E402
-from mien.train.run import Run, soften, start_from  # noqa: E402
+from mien.train.network import Run, start_from  # noqa: E402
+from mien.train.teachers import soften  # noqa: E402
 
 
 @pytest.fixture

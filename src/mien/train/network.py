@@ -1,0 +1,87 @@
+"""The network of a run: built, started from another run's weights, loaded again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from mien.errors import DataError
+from mien.train import checkpoint
+from mien.train.config import TrainConfig, load_config
+from mien.train.models import build
+from mien.train.sections import ReleaseConfig
+
+WEIGHTS = {"last": "last.safetensors", "best": "best.safetensors"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its settings and its averaged network."""
+
+    config: TrainConfig
+    model: nn.Module
+    labels: dict[str, tuple[str, ...]]
+    folder: Path
+    about: dict[str, Any]
+    commit: str
+
+    def with_release(self, release: ReleaseConfig) -> Run:
+        """The same network with another `release` section."""
+        return replace(self, config=replace(self.config, release=release))
+
+
+def first_network(
+    config: TrainConfig, about: Mapping[str, Any], say: Callable[[str], None]
+) -> nn.Module:
+    """The network that a run starts with; `about` is what its data.json says."""
+    model = _network(config, about["labels"], about["channels"])
+    if config.init:
+        start_from(model, Path(config.init), say)
+    return model
+
+
+def load_run(out: Path) -> Run:
+    """Load the network that a run in the folder `out` made: the last epoch, or the best one."""
+    if not (out / "config.yaml").exists():
+        raise DataError(f"{out}: not a run folder (no config.yaml); `mien train` makes one")
+    config = load_config(out / "config.yaml")
+    weights = out / WEIGHTS[config.keep]
+    if not weights.exists():
+        raise DataError(f"{out}: no {weights.name} yet; let `mien train` finish an epoch")
+    about = json.loads((out / "data.json").read_text(encoding="utf-8"))
+    labels = {head: tuple(names) for head, names in about["labels"].items()}
+    model = _network(config, labels, about["channels"])
+    tensors, _ = checkpoint.load(weights)
+    model.load_state_dict(tensors)
+    made = json.loads((out / "environment.json").read_text(encoding="utf-8"))
+    return Run(config, model.eval(), labels, out, about, made["commit"])
+
+
+def start_from(model: nn.Module, source: Path, say: Callable[[str], None]) -> None:
+    """Give `model` the weights of the run in the folder `source`, as far as names and shapes agree.
+
+    Heads with other labels, say, stay as they are; `say` is told how much was taken over.
+
+    Raises:
+        DataError: there is no such run, or nothing agrees.
+    """
+    tensors, _ = checkpoint.load(source / WEIGHTS["last"])
+    own = model.state_dict()
+    fitting = {k: t for k, t in tensors.items() if k in own and own[k].shape == t.shape}
+    if not fitting:
+        raise DataError(f"{source}: no weights there fit this network")
+    model.load_state_dict(fitting, strict=False)
+    new = sorted({k.rpartition(".")[0] for k in own.keys() - fitting.keys()})
+    say(f"{len(fitting)} of {len(own)} tensors from {source}; new: {', '.join(new) or 'none'}")
+
+
+def _network(
+    config: TrainConfig, labels: Mapping[str, tuple[str, ...]], channels: int
+) -> nn.Module:
+    heads = {head: len(names) for head, names in labels.items()}
+    return build(config.model.name, heads, channels=channels, **config.model.options)

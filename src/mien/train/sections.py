@@ -1,0 +1,152 @@
+"""The sections of a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mien.errors import UsageError
+from mien.train.data.ferplus import Rule
+from mien.train.losses.classification import WeightRule
+from mien.train.losses.distillation import BoundSign
+from mien.train.losses.regression import RegressionName
+
+Reader = Literal["fer2013", "folder", "ckplus", "affectnet", "rafdb", "manifest", "identities"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which faces are trained on and which the run is watched on."""
+
+    reader: Reader = "fer2013"
+    """The data set; folder is ``<split>/<expression>/*.jpg``, identities ``<person>/*.jpg``."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What the reader takes besides, such as ``{colour: true}``; see its docstring."""
+    train: str = "Training"
+    """The split that is trained on."""
+    validation: str = "PublicTest"
+    """The split that is measured after each epoch; its figures choose nothing unless keep=best."""
+    votes: Rule = "crossentropy"
+    """How FER+ votes become targets."""
+    relabel: float = 0.0
+    """The part of a face's FER2013 target that is what faces with its votes usually are called."""
+    heads: tuple[str, ...] = ("fer2013", "ferplus")
+    """The heads to train, out of those the data have labels for."""
+    sampler: Literal["natural", "balanced"] = "natural"
+    """Each face once an epoch, or faces drawn so that the classes of the first head are equal."""
+    limit: int = 0
+    """Use the first so many faces of each split only; 0 is all."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network."""
+
+    name: str = "mien_tiny"
+    """A registered architecture; `mien models --architectures` lists them."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Its options, such as ``{activation: relu}``."""
+    size: int = 48
+    """Side of the square input in pixels."""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How the weights are moved."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    """SGD with Nesterov momentum, or AdamW."""
+    lr: float = 0.1
+    """Peak learning rate, reached after the warm-up, falling to zero along a cosine."""
+    backbone_lr: float = 1.0
+    """The learning rate of all but the heads, as a part of `lr`; below 1 to fine-tune."""
+    momentum: float = 0.9
+    """Momentum of SGD, or the first beta of AdamW."""
+    weight_decay: float = 1e-4
+    """Decay of the weights of convolutions and linear layers; norms and biases have none."""
+    warmup: float = 1.0
+    """Length of the linear warm-up in epochs."""
+    clip: float = 5.0
+    """Largest norm of the gradient; 0 turns clipping off."""
+    ema: float = 0.999
+    """Decay of the running average of the weights, which is what is measured and exported."""
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What is made small; see `mien.train.losses` for the equations."""
+
+    kind: Literal["softmax", "weighted", "centre", "cluster"] = "softmax"
+    """Cross-entropy; weighted by class; plain with centre loss; weighted with cluster loss."""
+    class_weights: WeightRule = "min_over_count"
+    """The weights of "weighted" and "cluster", out of the class counts of the training split."""
+    normalise: bool = False
+    """Divide weighted losses by the sum of the weights: they stay as large as unweighted ones."""
+    head: str = ""
+    """The head whose classes have centres; empty is the first that has classes."""
+    lam: float = 0.01
+    """Lambda, the factor of the centre or cluster loss, a mean over the batch."""
+    gamma: float = 0.5
+    """How far the centres move each step, above 0 and at most 1."""
+    delta: float = 1.0
+    """Keeps the cluster loss's denominator above zero."""
+    affect: RegressionName = "smooth_l1"
+    """The loss of valence and arousal."""
+    affect_weight: float = 1.0
+    """The factor of that loss beside the mean of the other heads' losses."""
+    kd_alpha: float = 0.5
+    """The teacher's part alpha in the loss of classes; used with distil.teachers."""
+    kd_temperature: float = 3.0
+    """The temperature that softens both answers."""
+    bound_weight: float = 0.5
+    """Nu, the factor of the teacher-bounded loss of valence and arousal."""
+    bound_margin: float = 0.0
+    """The margin m of that bound, 0 or more."""
+    bound_sign: BoundSign = "chen"
+    """chen: no loss once the student is better by m; lee: a loss only where it is worse by m."""
+
+    def __post_init__(self) -> None:
+        """Refuse factors that make no sense."""
+        if not (0 < self.gamma <= 1 and self.delta > 0):
+            raise UsageError("loss.gamma must be above 0 and at most 1, loss.delta above 0")
+        if not (0 <= self.kd_alpha <= 1 and self.kd_temperature > 0):
+            raise UsageError("loss.kd_alpha must be in [0, 1], loss.kd_temperature above 0")
+        factors = (self.lam, self.affect_weight, self.bound_weight, self.bound_margin)
+        if min(factors) < 0:
+            raise UsageError(
+                "loss.lam, affect_weight, bound_weight and bound_margin must not be below 0"
+            )
+
+
+@dataclass(frozen=True)
+class DistilConfig:
+    """Teachers that are asked during training; see `mien.train.teachers`."""
+
+    teachers: tuple[str, ...] = ()
+    """Run folders or exported .onnx files; their answers are averaged."""
+    live: bool = False
+    """Ask about each augmented batch, not once about each face and its mirror image."""
+
+
+@dataclass(frozen=True)
+class ReleaseConfig:
+    """What the exported file says of itself, and how its heads are combined."""
+
+    name: str = "model"
+    """The model's name."""
+    version: str = "1"
+    """Its version."""
+    licence: str = "unstated"
+    """The licence of the weights."""
+    training_data: tuple[str, ...] = ()
+    """Each data set with its licence."""
+    intended_use: str = ""
+    """One sentence that `mien models` prints."""
+    crop: str = "square-v1"
+    """The crop recipe for faces that a detector found."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Weight of each head in the default answer; empty is the head with the most labels alone."""
+    prior_strength: dict[str, float] = field(default_factory=dict)
+    """How far each head's class priors are divided out in the default answer, 0 to 1."""
+    why: str = ""
+    """What the two settings above were chosen on."""

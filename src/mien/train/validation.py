@@ -1,0 +1,101 @@
+"""What a network says of faces it was not trained on, and how good that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mien.evaluate import Report, measure
+from mien.metrics import accuracy, ccc, pcc, rmse, sagr
+from mien.train.data.loader import TensorData, plain_batches
+from mien.train.data.rows import AFFECT, AFFECT_LABELS, labelled
+from mien.types import Floats
+
+
+@torch.no_grad()
+def predict_logits(model: nn.Module, data: TensorData, batch: int = 256) -> dict[str, Floats]:
+    """The outputs (n, k) of every head over `data`, in order."""
+    model.eval()
+    outputs = [model(x) for x, _ in plain_batches(data, batch)]
+    return {
+        head: torch.cat([o[head] for o in outputs]).float().cpu().numpy() for head in outputs[0]
+    }
+
+
+def validate(model: nn.Module, data: TensorData) -> dict[str, float]:
+    """Each head's figures over the faces of `data` that have a label for it.
+
+    Under a head's name is its accuracy; under ``affect`` the mean of the two concordance
+    correlations, and behind it ``affect_ccc_valence``, ``affect_rmse_valence`` and so on.
+    """
+    scores = {}
+    for head, outputs in predict_logits(model, data).items():
+        target = data.targets[head].cpu().numpy()
+        if head == AFFECT:
+            scores.update(_affect_scores(measure_affect(outputs, target)))
+            continue
+        known = labelled(head, target)
+        scores[head] = accuracy(outputs[known].argmax(axis=1), target[known].argmax(axis=1))
+    return scores
+
+
+def measure_affect(outputs: Floats, target: Floats) -> dict[str, dict[str, float]]:
+    """Valence's and arousal's figures: n, ccc, pcc, rmse, sagr.
+
+    Args:
+        outputs: (n, 2); taken as -1 or 1 where they lie beyond, as when the model is used.
+        target: (n, 2), NaN where unknown.
+
+    Returns:
+        The figures by output; NaN where nothing is known.
+    """
+    figures = {}
+    for name, ours, truth in zip(AFFECT_LABELS, np.clip(outputs, -1, 1).T, target.T, strict=True):
+        known = ~np.isnan(truth)
+        measures = {"ccc": ccc, "pcc": pcc, "rmse": rmse, "sagr": sagr}
+        told = {
+            k: f(ours[known], truth[known]) if known.any() else float("nan")
+            for k, f in measures.items()
+        }
+        figures[name] = {"n": int(known.sum()), **told}
+    return figures
+
+
+def reports_of(
+    model: nn.Module, labels: Mapping[str, tuple[str, ...]], data: TensorData, many: int
+) -> tuple[dict[str, Report], dict[str, Any]]:
+    """The figures over `data` of each head, uncalibrated; `labels` are by head.
+
+    Returns:
+        The reports of the heads with at most `many` classes, and the plain figures of the others:
+        n and accuracy of classes, `measure_affect` of affect, None in the place of NaN.
+    """
+    reports: dict[str, Report] = {}
+    others: dict[str, Any] = {}
+    for head, outputs in predict_logits(model, data).items():
+        target = data.targets[head].cpu().numpy()
+        if head == AFFECT:
+            told = measure_affect(outputs, target)
+            others[head] = {
+                name: {k: None if np.isnan(v) else v for k, v in part.items()}
+                for name, part in told.items()
+            }
+            continue
+        known = labelled(head, target)
+        logits, truth = outputs[known], target[known].argmax(axis=1)
+        if len(labels[head]) > many:
+            others[head] = {"n": len(truth), "accuracy": accuracy(logits.argmax(axis=1), truth)}
+        else:
+            reports[head] = measure(logits, truth, labels[head])
+    return reports, others
+
+
+def _affect_scores(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    scores: dict[str, Any] = {AFFECT: float(np.mean([part["ccc"] for part in figures.values()]))}
+    for name, part in figures.items():
+        scores |= {f"{AFFECT}_{measure}_{name}": part[measure] for measure in ("ccc", "rmse")}
+    return scores

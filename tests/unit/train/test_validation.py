@@ -1,0 +1,89 @@
+"""The figures of a run: accuracies, and those of valence and arousal."""
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mien.train.data.loader import TensorData  # noqa: E402
+from mien.train.data.rows import AFFECT_LABELS, Rows, one_hot  # noqa: E402
+from mien.train.validation import measure_affect, reports_of, validate  # noqa: E402
+
+NAN = float("nan")
+
+
+class Said(torch.nn.Module):
+    """Gives prepared rows in order, batch by batch."""
+
+    def __init__(self, **outputs):
+        super().__init__()
+        self.outputs = {k: torch.tensor(v, dtype=torch.float32) for k, v in outputs.items()}
+
+    def forward(self, x):
+        return {head: rows[: len(x)] for head, rows in self.outputs.items()}
+
+
+def data(labels, **targets):
+    n = len(next(iter(targets.values())))
+    arrays = {head: np.array(rows, np.float32) for head, rows in targets.items()}
+    rows = Rows(np.zeros((n, 8, 8), np.uint8), arrays, labels, tuple(map(str, range(n))))
+    return TensorData(rows, tuple(targets), 8, "cpu")
+
+
+TRUTH = [[0.0, 0.5], [1.0, NAN], [NAN, -0.5]]
+OURS = [[0.5, 0.1], [1.7, 0.9], [0.3, -0.3]]
+
+
+def test_affect_by_hand():
+    figures = measure_affect(np.array(OURS, np.float32), np.array(TRUTH, np.float32))
+    valence, arousal = figures["valence"], figures["arousal"]
+    assert (valence["n"], arousal["n"]) == (2, 2)
+    # Valence: 0.5 and 1 (1.7 is cut) against 0 and 1; the means differ by 0.25, cov is 0.125.
+    assert valence["ccc"] == pytest.approx(2 * 0.125 / (0.0625 + 0.25 + 0.0625))
+    assert valence["rmse"] == pytest.approx(np.sqrt(0.25 / 2))
+    assert valence["pcc"] == pytest.approx(1)
+    assert valence["sagr"] == 0.5
+    # Arousal: 0.1 and -0.3 against 0.5 and -0.5.
+    assert arousal["ccc"] == pytest.approx(2 * 0.1 / (0.04 + 0.25 + 0.01), rel=1e-5)
+    assert arousal["rmse"] == pytest.approx(np.sqrt((0.16 + 0.04) / 2))
+    assert arousal["sagr"] == 1
+
+
+def test_the_scores_of_an_epoch():
+    model = Said(affect=OURS, a=[[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]])
+    watched = data(
+        {"affect": AFFECT_LABELS, "a": ("x", "y")},
+        affect=TRUTH,
+        a=[[1, 0], [1, 0], [0, 0]],
+    )
+    scores = validate(model, watched)
+    assert next(iter(scores)) == "affect"  # what keep=best goes by
+    figures = measure_affect(np.array(OURS, np.float32), np.array(TRUTH, np.float32))
+    for name, part in figures.items():
+        assert scores[f"affect_ccc_{name}"] == pytest.approx(part["ccc"])
+        assert scores[f"affect_rmse_{name}"] == pytest.approx(part["rmse"])
+    mean = (figures["valence"]["ccc"] + figures["arousal"]["ccc"]) / 2
+    assert scores["affect"] == pytest.approx(mean)
+    assert scores["a"] == 0.5  # of the two that have a label
+
+
+def test_nothing_known_is_not_a_number_and_null_in_the_file():
+    nothing = np.full((3, 2), NAN, np.float32)
+    figures = measure_affect(np.array(OURS, np.float32), nothing)
+    assert figures["valence"]["n"] == 0 and np.isnan(figures["valence"]["ccc"])
+    _, others = reports_of(
+        Said(affect=OURS), {}, data({"affect": AFFECT_LABELS}, affect=nothing), 50
+    )
+    assert json.loads(json.dumps(others, allow_nan=False))["affect"]["arousal"]["ccc"] is None
+
+
+def test_many_classes_have_no_confusion_matrix():
+    labels = {"few": ("x", "y"), "people": tuple("abcde")}
+    target = one_hot(np.array([0, 1, 2, 3]), 5)
+    logits = one_hot(np.array([0, 1, 2, 4]), 5).tolist()
+    watched = data(labels, few=[[1, 0]] * 4, people=target)
+    reports, others = reports_of(Said(few=[[1.0, 0.0]] * 4, people=logits), labels, watched, 4)
+    assert list(reports) == ["few"] and reports["few"].accuracy == 1
+    assert others == {"people": {"n": 4, "accuracy": 0.75}}
