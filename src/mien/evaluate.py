@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien import metrics
 from mien.metrics import Codes, softmax
@@ -14,7 +15,12 @@ from mien.types import Floats
 
 @dataclass(frozen=True)
 class Report:
-    """The figures of one head on one set. Everything is a part of one; intervals are 95 %."""
+    """The figures of one head on one set. Everything is a part of one; intervals are 95 %.
+
+    Macro and weighted averages keep to the conventions of scikit-learn's
+    ``classification_report`` (`metrics.macro_averages`). Per class, None is a figure that has no
+    rows to be made of. `confusion` has true classes in its rows.
+    """
 
     n: int
     labels: tuple[str, ...]
@@ -27,6 +33,13 @@ class Report:
     brier: float
     recall: dict[str, float | None]
     confusion: list[list[int]]
+    macro_precision: float
+    macro_recall: float
+    weighted_precision: float
+    weighted_recall: float
+    weighted_f1: float
+    precision: dict[str, float | None]
+    f1: dict[str, float | None]
 
     def to_dict(self) -> dict[str, Any]:
         """Native types only, ready for JSON."""
@@ -42,7 +55,7 @@ def measure_probabilities(probabilities: Floats, truth: Codes, labels: tuple[str
     """The report of `probabilities` (n, k), columns named by `labels`, against `truth` (n,)."""
     predicted = probabilities.argmax(axis=1)
     matrix = metrics.confusion(predicted, truth, len(labels))
-    recall = metrics.recalls(matrix)
+    macro, weighted = metrics.macro_averages(matrix), metrics.weighted_averages(matrix)
     return Report(
         n=len(truth),
         labels=labels,
@@ -51,13 +64,24 @@ def measure_probabilities(probabilities: Floats, truth: Codes, labels: tuple[str
             lambda at: metrics.accuracy(predicted[at], truth[at]), len(truth)
         ),
         balanced_accuracy=metrics.balanced_accuracy(matrix),
-        macro_f1=metrics.macro_f1(matrix),
+        macro_f1=macro.f1,
         ece=metrics.expected_calibration_error(probabilities, truth),
         nll=metrics.nll(probabilities, truth),
         brier=metrics.brier(probabilities, truth),
-        recall={k: None if np.isnan(v) else float(v) for k, v in zip(labels, recall, strict=True)},
+        recall=_per_class(labels, metrics.recalls(matrix)),
         confusion=matrix.tolist(),
+        macro_precision=macro.precision,
+        macro_recall=macro.recall,
+        weighted_precision=weighted.precision,
+        weighted_recall=weighted.recall,
+        weighted_f1=weighted.f1,
+        precision=_per_class(labels, metrics.precisions(matrix)),
+        f1=_per_class(labels, metrics.f1_scores(matrix)),
     )
+
+
+def _per_class(labels: tuple[str, ...], figures: NDArray[np.float64]) -> dict[str, float | None]:
+    return {k: None if np.isnan(v) else float(v) for k, v in zip(labels, figures, strict=True)}
 
 
 def restrict(

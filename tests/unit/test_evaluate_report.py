@@ -28,6 +28,25 @@ def test_the_figures_by_hand(report):
     assert report.confusion == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
 
 
+def test_precision_and_averages_by_hand(report):
+    assert report.precision == {
+        "neutral": 1.0,
+        "happiness": pytest.approx(2 / 3),
+        "surprise": None,
+    }
+    assert report.f1 == {
+        "neutral": pytest.approx(2 / 3),
+        "happiness": pytest.approx(4 / 5),
+        "surprise": None,
+    }
+    assert report.macro_precision == pytest.approx((1 + 2 / 3) / 2)
+    assert report.macro_recall == pytest.approx((1 / 2 + 1) / 2)
+    # Two rows of each class weigh the same.
+    assert report.weighted_precision == pytest.approx((1 + 2 / 3) / 2)
+    assert report.weighted_recall == report.accuracy
+    assert report.weighted_f1 == pytest.approx((2 / 3 + 4 / 5) / 2)
+
+
 def test_brier_and_calibration_by_hand(report):
     rows = [0.2**2 + 2 * 0.1**2, 0.1**2 + 0.4**2 + 0.3**2]
     rows += [0.8**2 + 0.5**2 + 0.3**2, 0.4**2 + 0.5**2 + 0.1**2]
@@ -62,6 +81,13 @@ def test_to_dict_is_plain_json(report):
         "brier",
         "recall",
         "confusion",
+        "macro_precision",
+        "macro_recall",
+        "weighted_precision",
+        "weighted_recall",
+        "weighted_f1",
+        "precision",
+        "f1",
     ]
     assert told["recall"]["surprise"] is None
     assert told["confusion"] == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]

@@ -247,7 +247,7 @@ def test_the_reader_is_faster_than_splitting_the_text(root):
             times.append(time.thread_time() - started)
         return min(times)
 
-    ours = seconds(lambda: fer2013._pixels(root, 2, text))
+    ours = seconds(lambda: fer2013.read_pixels(root, 2, text))
     assert 2 * ours < seconds(lambda: np.array(text.split(), dtype=np.int64))
 
 

@@ -160,7 +160,7 @@ def test_how_many_faces_of_the_real_data_are_kept(rule, kept):
     if folder is None:
         pytest.skip("needs FER+ in data/fer2013 or MIEN_DATA")
     path = next(folder / n for n in fer2013.VOTES_NAMES if (folder / n).is_file())
-    with fer2013._open(path) as file:
+    with fer2013.open_text(path) as file:
         usage = np.array([line.split(",", 1)[0] for line in file][1:])
     targets = ferplus.targets(fer2013.read_votes(path, usage.tolist()), rule)
     known = targets.sum(axis=1) > 0

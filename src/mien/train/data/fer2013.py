@@ -93,9 +93,9 @@ def read_csv(root: Path) -> Table:
     if path is None:
         raise DataError(f"{root}: expected one of {', '.join(CSV_NAMES)} or train/<class>/ there")
     images, codes, usage = [], [], []
-    with _open(path) as file:
-        for line, (emotion, pixels, split) in enumerate(_records(path, file), start=2):
-            images.append(_pixels(path, line, pixels))
+    with open_text(path) as file:
+        for line, (emotion, pixels, split) in enumerate(records(path, file), start=2):
+            images.append(read_pixels(path, line, pixels))
             codes.append(_code(path, line, emotion))
             usage.append(split)
     if not images:
@@ -107,7 +107,7 @@ def read_csv(root: Path) -> Table:
 
 def read_votes(path: Path, usage: Sequence[str]) -> Floats:
     """FER+ vote counts (n, 10), row by row those of the FER2013 file whose splits are `usage`."""
-    with _open(path) as file:
+    with open_text(path) as file:
         rows = list(csv.reader(file))
     wanted = ["Usage", "Image name", *EIGHT, "unknown", "NF"]
     if not rows or [c.strip() for c in rows[0]] != wanted:
@@ -130,13 +130,15 @@ def _find(root: Path, names: Sequence[str]) -> Path | None:
     return next((root / name for name in names if (root / name).is_file()), None)
 
 
-def _open(path: Path) -> TextIO:
+def open_text(path: Path) -> TextIO:
+    """Open a CSV file, gzipped or not, for `csv.reader`."""
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _records(path: Path, file: TextIO) -> Iterator[tuple[str, str, str]]:
+def records(path: Path, file: TextIO) -> Iterator[tuple[str, str, str]]:
+    """The emotion, pixels and split of each row below the header, whatever the columns' order."""
     rows = csv.reader(file)
     header = [cell.strip() for cell in next(rows, [])]
     missing = {"emotion", "pixels", "Usage"} - set(header)
@@ -152,7 +154,8 @@ def _records(path: Path, file: TextIO) -> Iterator[tuple[str, str, str]]:
         yield emotion, pixels, split
 
 
-def _pixels(path: Path, line: int, text: str) -> Image:
+def read_pixels(path: Path, line: int, text: str) -> Image:
+    """The picture (48, 48) of one row's pixels; `path` and `line` are named in errors."""
     try:
         with warnings.catch_warnings():  # NumPy before 2.4 only warns of what is not a number
             warnings.simplefilter("error", DeprecationWarning)
