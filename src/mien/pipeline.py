@@ -19,7 +19,7 @@ from mien.report.table import dataframe, to_dict
 from mien.runtime.classify import DEFAULT_MODEL, Classifier, load_classifier
 from mien.runtime.session import Device
 from mien.runtime.store import resolve
-from mien.types import Face, Faces, Frame, Image, Observation, Scores, Unreadable
+from mien.types import Face, Faces, Floats, Frame, Image, Observation, Scores, Unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,6 +168,10 @@ class Analyzer:
         ends = np.array([frame.width, frame.height] * 2, np.float32)
         boxes = np.minimum(faces.boxes / np.float32(frame.scale), ends)
         return Faces(boxes, faces.scores, points)
+
+    def find_near(self, frame: Frame, boxes: Floats) -> Faces | None:
+        """The faces of `frame` at about the places `boxes`; None unless all of them are there."""
+        return self.detector.near(frame.rgb, boxes) if frame.scale == 1 else None
 
     def crops(self, frame: Frame, faces: Faces) -> Image:
         """The crop of each face as the classifier is given it, (n, size, size, 3) RGB uint8."""

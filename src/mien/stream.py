@@ -95,12 +95,19 @@ def analyze_stream(
     with ExitStack() as stages:  # the last one is closed first
 
         def ahead(items: Iterable[T]) -> Iterable[T]:
-            return stages.enter_context(closing(read_ahead(items))) if motion.overlap else items
+            if not motion.overlap:
+                return items
+            return stages.enter_context(closing(read_ahead(items, _bytes)))
 
         coming = in_order(ahead(frames))
-        seen = follow(coming, analyzer.find, Follower(), motion.detect_every)
+        seen = follow(coming, analyzer.find, Follower(), motion.detect_every, analyzer.find_near)
         told = bridge(read(ahead(seen), analyzer, motion.at_once), motion.gap)
         yield from smooth(told, motion) if motion.smooth else told
+
+
+def _bytes(item: object) -> int:
+    frame = item.frame if isinstance(item, Seen) else item
+    return frame.rgb.nbytes if isinstance(frame, Frame) else 0
 
 
 def in_order(frames: Iterable[Frame | Unreadable]) -> Iterator[Frame | Unreadable]:

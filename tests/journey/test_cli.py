@@ -270,7 +270,7 @@ def test_a_reader_that_has_had_enough(folder, words):
 
 USAGE = {
     "no command": ([], "usage: mien"),
-    "unknown command": (["analyse", "x.jpg"], "no command 'analyse'. Known: analyze, models"),
+    "unknown command": (["analyse", "x.jpg"], "no command 'analyse'. Known: analyze, video"),
     "no photos": (["analyze"], "which photos?"),
     "unknown flag": (["analyze", "x.jpg", "--modle", "y"], "--modle"),
     "unknown format": (["analyze", "x.jpg", "--format", "xml"], "xml"),

@@ -16,17 +16,17 @@ from mien.errors import MienError, UsageError
 #: Verb -> what it does. Each has a module of its name here with ``run(argv) -> exit status``.
 VERBS: dict[str, str] = {
     "analyze": "read the expressions in photos, folders, patterns",
-    "report": "turn a table into one page with plots",
     "video": "read a video: a table with times and ids, a clip, a report",
     "camera": "read a camera or a stream, live",
+    "report": "turn a table into one page with plots",
+    "serve": "serve a page to try it on, and an HTTP API",
     "models": "list the models; pull a detector",
     "doctor": "say what is installed and what works",
     "train": "train a network from a recipe",
-    "reproduce": "train what one of five papers compares, its table beside ours",
     "distill": "train a network from a recipe and from other networks' answers",
-    "serve": "serve a page to try it on, and an HTTP API",
-    "export": "turn a training run into one ONNX file",
     "evaluate": "measure a model on a labelled data set",
+    "export": "turn a training run into one ONNX file",
+    "reproduce": "train what one of five papers compares, its table beside ours",
 }
 
 NOTICE = """\

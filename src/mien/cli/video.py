@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -93,6 +94,9 @@ def video(
     options = Options(
         model, detector, min_face, min_score, max_faces, max_side, device=device, threads=threads
     )
+    if not one_thread:
+        # Reading, searching and classifying share the cores; libfacedetection takes all by itself.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     motion = Motion(detect_every, gap, smooth, overlap=not one_thread)
     frames = read_video(file, every=every, fps=fps, start=start, end=end)
     info = probe(file)

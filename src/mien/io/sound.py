@@ -1,4 +1,4 @@
-"""The sound of one file goes into another: copied where browsers play it in an MP4, else made AAC."""
+"""The sound of one file goes into another: copied where browsers play it, else made AAC."""
 
 from __future__ import annotations
 

@@ -1,45 +1,78 @@
-"""Reading ahead: a stage runs in a thread of its own, a few results before they are asked for."""
+"""Reading ahead: a stage runs in a thread of its own, some results before they are asked for."""
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
-_DEPTH = 4
-_END = object()
+MOST = 32
+"""Items that are ready before they are asked for, at the most."""
+BUDGET = 64 << 20
+"""And what they may hold together, in bytes."""
 
 
-def read_ahead(items: Iterable[T], depth: int = _DEPTH) -> Generator[T, None, None]:
-    """The same items in the same order, made by a thread, at most `depth` of them ahead.
+def read_ahead(
+    items: Iterable[T],
+    size: Callable[[T], int] = lambda item: 0,
+    *,
+    most: int = MOST,
+    budget: int = BUDGET,
+) -> Generator[T, None, None]:
+    """The same items in the same order, made by a thread that runs ahead.
 
     What the thread raises is raised here, behind the items before it. When the generator is closed
     the thread stops at its next item, and is waited for.
+
+    Args:
+        items: what the thread iterates over.
+        size: the bytes that an item holds.
+        most: how many items may be ready.
+        budget: how many bytes may be ready; one item may always be.
     """
-    waiting: queue.Queue[Any] = queue.Queue(depth)
-    stop = threading.Event()
+    ready: deque[tuple[T, int]] = deque()
+    news = threading.Condition()
+    held, stopped = 0, False
+
+    def may_go_on() -> bool:
+        return stopped or (len(ready) < most and held <= budget)
 
     def work() -> None:
-        try:
-            for item in items:
-                waiting.put(item)
-                if stop.is_set():
+        nonlocal held
+        for item in items:
+            cost = size(item)
+            with news:
+                ready.append((item, cost))
+                held += cost
+                news.notify_all()
+                news.wait_for(may_go_on)
+                if stopped:
                     return
-        finally:
-            waiting.put(_END)
 
     with ThreadPoolExecutor(1, "mien-ahead") as pool:
         working = pool.submit(work)
-        item = None
+        working.add_done_callback(lambda _: _wake(news))
         try:
-            while (item := waiting.get()) is not _END:
+            while True:
+                with news:
+                    news.wait_for(lambda: bool(ready) or working.done())
+                    if not ready:
+                        break
+                    item, cost = ready.popleft()
+                    held -= cost
+                    news.notify_all()
                 yield item
         finally:
-            stop.set()
-            while item is not _END:  # the thread may be waiting for room
-                item = waiting.get()
+            with news:
+                stopped = True
+                news.notify_all()
         working.result()
+
+
+def _wake(news: threading.Condition) -> None:
+    with news:
+        news.notify_all()

@@ -4,6 +4,9 @@ Looking costs ten times as much as reading an expression. Between two key frames
 faces in about the same places the boxes are interpolated, provided that the pixels in them stay
 about the same as well; else the frame halfway is made a key frame as well, and so on, so that
 a face's coming and going is known to the frame.
+
+While nothing changes outside the faces that are known, only their surroundings are searched; the
+whole frame is searched once a second at least, and wherever a face is not where it should be.
 """
 
 from __future__ import annotations
@@ -26,6 +29,10 @@ _SAME = 0.5  # overlap (IoU) of a face with itself on the next key frame
 _LIKE = 0.5  # correlation of a box's pixels below which it shows something else
 _FLAT = 16.0  # grey levels of deviation below which a box shows nothing
 _PATCH = 12  # pixels a side of a box that are looked at for that
+_FEW = 8  # faces up to which searching around each of them is quicker than the whole frame
+_WHOLE_SECONDS = 1.0  # from one search of the whole frame to the next, at the most
+_CHANGED = 30.0  # grey levels by which a pixel has changed
+_MUCH = 0.01  # part of all pixels that makes a change
 _CUT = 40.0  # mean difference of grey levels from which two frames are of different scenes
 
 
@@ -52,6 +59,7 @@ def follow(
     find: Callable[[Frame], Faces],
     ids: Ids,
     every: int = 0,
+    near: Callable[[Frame, Floats], Faces | None] | None = None,
 ) -> Iterator[Seen | Unreadable]:
     """Find and follow the faces of a video; each input gives one output, in order.
 
@@ -60,8 +68,10 @@ def follow(
         find: the detector.
         ids: the follower.
         every: look at every so-manieth frame; 0 looks as often as the motion asks for.
+        near: finds the faces at known places alone, or says that they are not all there. Not used
+            where `every` says how often to look.
     """
-    search = _Search(find, ids, every)
+    search = _Search(find, ids, every, near)
     held: list[Frame | Unreadable] = []
     for item in frames:
         held.append(item)
@@ -81,8 +91,15 @@ class _Key:
 class _Search:
     """The last key frame, and how far the next one may be."""
 
-    def __init__(self, find: Callable[[Frame], Faces], ids: Ids, every: int) -> None:
-        self._find, self._ids = find, ids
+    def __init__(
+        self,
+        find: Callable[[Frame], Faces],
+        ids: Ids,
+        every: int,
+        near: Callable[[Frame, Floats], Faces | None] | None,
+    ) -> None:
+        self._find, self._ids, self._near = find, ids, near
+        self._whole: Frame | None = None  # the last frame that was searched as a whole
         self._forced = every > 0
         self._step = every if every > 0 else LONGEST // 2
         self._last: _Key | None = None
@@ -124,11 +141,29 @@ class _Search:
     def _keys(self, frames: Sequence[Frame]) -> dict[int, Faces]:
         """The key frames among `frames` by place, the last of them always one."""
         end = len(frames) - 1
-        found = {end: self._find(frames[end])}
+        found = {end: self._look(frames[end])}
         if not self._forced and self._last is not None:
             self._refine(frames, -1, self._last.faces, end, found)
         self._last = _Key(frames[end], found[end])
         return dict(sorted(found.items()))
+
+    def _look(self, frame: Frame) -> Faces:
+        """The faces of a frame, by a search near those of the last key frame where that will do."""
+        known = None if self._last is None else self._last.faces
+        if (
+            self._near is not None
+            and not self._forced
+            and known is not None
+            and 0 < len(known) <= _FEW
+            and self._whole is not None
+            and _time(frame) - _time(self._whole) < _WHOLE_SECONDS
+            and not changed_elsewhere(self._whole, frame, known.boxes)
+        ):
+            faces = self._near(frame, known.boxes)
+            if faces is not None:
+                return faces
+        self._whole = frame
+        return self._find(frame)
 
     def _refine(
         self, frames: Sequence[Frame], a: int, before: Faces, b: int, found: dict[int, Faces]
@@ -197,6 +232,20 @@ def _patch(frame: Frame, box: Floats) -> Floats:
     rows = np.linspace(y0, y1, _PATCH).astype(np.intp).clip(0, height - 1)
     patch = frame.rgb[rows[:, None], columns].astype(np.float32).mean(axis=2)
     return np.asarray(patch, np.float32)
+
+
+def changed_elsewhere(a: Frame, b: Frame, boxes: Floats) -> bool:
+    """Whether more than a few pixels of two frames differ outside of the faces `boxes` (n, 4)."""
+    if a.rgb.shape != b.rgb.shape:
+        return True
+    step = max(1, max(a.rgb.shape[:2]) // 64)
+    one, other = (f.rgb[::step, ::step].astype(np.float32).mean(axis=2) for f in (a, b))
+    differs = np.abs(one - other) > _CHANGED
+    for x0, y0, x1, y1 in boxes:
+        wide, high = (x1 - x0) / 2, (y1 - y0) / 2
+        rows = slice(max(0, int((y0 - high) / step)), int((y1 + 2 * high) / step) + 1)
+        differs[rows, max(0, int((x0 - wide) / step)) : int((x1 + wide) / step) + 1] = False
+    return bool(differs.mean() > _MUCH)
 
 
 def is_cut(a: Frame, b: Frame) -> bool:

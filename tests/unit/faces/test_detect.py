@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.errors import MienError, MissingExtraError, ModelError, UsageError
 from mien.faces import detect, haar
@@ -126,3 +127,26 @@ def test_pictures_are_shrunk_before_the_search(monkeypatch):
         found = find(np.zeros(shape, np.uint8))
         assert found.boxes.tolist() == [[0, 0, shape[1], shape[0]]]
     assert seen == [(40, 60, 3), (100, 67, 3), (1, 100, 3)]
+
+
+def test_a_known_face_is_found_again_in_its_surroundings(examples):
+    """As the search of the whole picture finds it, within a tenth of its side."""
+    rgb = np.asarray(Image.open(examples / "obama.jpg").convert("RGB"))
+    find = load_detector("libface")
+    (whole,) = find(rgb).boxes
+    side = whole[2] - whole[0]
+    near = find.near(rgb, whole[None] + np.float32(side / 6))
+    assert near is not None and len(near) == 1
+    np.testing.assert_allclose(near.boxes[0], whole, atol=side / 10)
+    assert near.points is not None and near.points.shape == (1, 5, 2)
+
+
+def test_what_is_not_all_there_is_none(examples):
+    rgb = np.asarray(Image.open(examples / "obama.jpg").convert("RGB"))
+    find = load_detector("libface")
+    (whole,) = find(rgb).boxes
+    elsewhere = np.array([0, rgb.shape[0] - 60, 50, rgb.shape[0]], np.float32)
+    assert find.near(rgb, np.stack([whole, elsewhere])) is None
+    assert find.near(rgb, np.zeros((0, 4), np.float32)) is None
+    assert find.near(rgb, np.stack([whole, whole])) is None  # one face is not two
+    assert load_detector("none").near(rgb, whole[None]) is None

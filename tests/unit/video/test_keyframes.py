@@ -28,7 +28,7 @@ class World:
 
     def __init__(self, *where):
         self.where = where
-        self.asked = []
+        self.asked, self.asked_near = [], []
         self.cuts = []
 
     def boxes(self, index):
@@ -44,8 +44,16 @@ class World:
         assert len(present) == len(found)
         return tuple(present)
 
-    def run(self, n, every=0):
-        return list(follow([frame(i) for i in range(n)], self.find, self, every))
+    def near(self, frame, boxes):
+        """The faces over `boxes` alone, if all of them are there."""
+        self.asked_near.append(frame.index)
+        there = [box for box in self.boxes(frame.index) if box is not None]
+        over = [[abs(a - b[0]) < 5 for b in there] for a in boxes[:, 0]]
+        found = [there[row.index(True)] for row in over if any(row)]
+        return faces(*found) if len(found) == len(boxes) else None
+
+    def run(self, n, every=0, near=None, rgb=CHECKED):
+        return list(follow([frame(i, rgb) for i in range(n)], self.find, self, every, near))
 
 
 def still(index):
@@ -159,3 +167,30 @@ def test_the_time_of_a_frame_decides_not_its_number():
     )
     seen = between(a, b, Frame("c", GREY, 64, 36, index=1, t_sec=0.9))
     np.testing.assert_allclose(seen.faces.boxes, [[9, 0, 19, 10]], rtol=1e-6)
+
+
+def test_known_faces_are_looked_for_where_they_were():
+    """The whole frame is searched once a second: on the first of 100 frames, and three times."""
+    world = World(drifting)
+    ramp = np.broadcast_to(np.linspace(0, 255, 36)[:, None, None], (36, 64, 3)).astype("u1")
+    seen = world.run(100, near=world.near, rgb=ramp)
+    assert len(world.asked) == 4 and world.asked[0] == 0
+    assert len(world.asked_near) > 8
+    for s in seen:
+        np.testing.assert_allclose(s.faces.boxes, [drifting(s.frame.index)], atol=1e-4)
+
+
+def test_a_face_that_is_not_where_it_was_is_looked_for_everywhere():
+    world = World(lambda i: still(i) if i <= 17 else None)
+    seen = world.run(24, near=world.near)
+    assert [s.frame.index for s in seen if s.ids] == list(range(18))
+
+
+def test_a_change_elsewhere_makes_the_whole_frame_be_searched():
+    """Something bright comes up in a corner on frame 10, and with it a second face."""
+    world = World(still, lambda i: (40.0, 10.0, 50.0, 20.0) if i >= 10 else None)
+    lit = CHECKED.copy()
+    lit[5:30, 36:60] = 255
+    frames = [frame(i, lit if i >= 10 else CHECKED) for i in range(20)]
+    seen = list(follow(frames, world.find, world, near=world.near))
+    assert [s.frame.index for s in seen if 1 in s.ids] == list(range(10, 20))
