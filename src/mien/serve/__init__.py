@@ -1,0 +1,1 @@
+"""`mien serve`: the HTTP API and the page that goes with it (extra ``serve``)."""
