@@ -1,0 +1,116 @@
+"""`mien reproduce`: one of five papers' comparisons, trained here, its table beside ours."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from mien.cli.flags import call
+from mien.cli.main import OK
+from mien.cli.progress import Progress
+from mien.cli.train import require_train
+from mien.errors import UsageError
+
+
+def reproduce(
+    paper: Literal["tian2022", "yu2023", "yang2023", "ngo2020", "lee2023"],
+    /,
+    *,
+    data: Path,
+    out: Path | None = None,
+    quick: bool = False,
+    budget: Literal["quick", "cpu", "full"] | None = None,
+    seeds: int | None = None,
+    epochs: int | None = None,
+    limit: int | None = None,
+    only: list[str] | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+    threads: int = 0,
+    quiet: bool = False,
+) -> int:
+    """Train what a paper compares and print its table beside ours.
+
+    The table goes to stdout, progress to stderr. The folder gets table.md, metrics.json,
+    predictions/ and figures/, and runs/, from which a stopped command goes on where it was.
+
+    Args:
+        paper: Which one.
+        data: The folder that holds fer2013/, CK+48/ and affectnet/, or the data set itself.
+        out: Where to write, by default results/<paper>, of a quick run results/<paper>-quick.
+        quick: The same as --budget quick, minutes on two cores and no result worth quoting.
+        budget: How much is trained; by default cpu, and full with --device cuda.
+        seeds: Train each network with the seeds 0, 1 and so on, so many.
+        epochs: Another number of epochs than the budget's.
+        limit: At most so many training faces, and faces of each held-out set.
+        only: The name of an experiment; may be given several times, then those are run.
+        device: Where to train.
+        threads: CPU threads; 0 leaves it to PyTorch.
+        quiet: No progress.
+    """
+    require_train("reproducing a paper")
+    from mien.train.reproduce.budgets import choose_budget
+    from mien.train.reproduce.papers import PAPERS
+    from mien.train.reproduce.study import reproduce as run_plan
+
+    if quick and budget not in (None, "quick"):
+        raise UsageError(f"--quick and --budget {budget} contradict each other; give one of them")
+    name = "quick" if quick else budget
+    chosen = choose_budget(
+        PAPERS[paper].budgets,
+        name,
+        device=device,
+        seeds=seeds,
+        epochs=epochs,
+        limit=limit,
+        threads=threads,
+    )
+    out = out or Path("results") / (f"{paper}-quick" if chosen.name == "quick" else paper)
+    with Progress("steps", sys.stderr.isatty() and not quiet) as bar:
+
+        def progress(done: int, total: int, loss: float) -> None:
+            bar.total(total)
+            bar.step(done, f"loss {loss:.3f}")
+
+        text = run_plan(
+            PAPERS[paper].plan(data, chosen),
+            data,
+            chosen,
+            out,
+            only=tuple(only or ()),
+            command=_command(paper, name or chosen.name, seeds, epochs, limit, only, device),
+            progress=progress,
+            say=(lambda line: None) if quiet else _say,
+        )
+    sys.stdout.write(text)
+    return OK
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the verb with its command-line words."""
+    return call(reproduce, argv, prog="mien reproduce")
+
+
+def _command(
+    paper: str,
+    budget: str,
+    seeds: int | None,
+    epochs: int | None,
+    limit: int | None,
+    only: list[str] | None,
+    device: str,
+) -> str:
+    """The command line that gives the same table, without the folders' names."""
+    words = ["mien", "reproduce", paper, "--data", "DIR", "--budget", budget]
+    for flag, value in (("seeds", seeds), ("epochs", epochs), ("limit", limit)):
+        words += [] if value is None else [f"--{flag}", str(value)]
+    for experiment in only or ():
+        words += ["--only", experiment]
+    words += ["--device", device] if device != "cpu" else []
+    return shlex.join(words)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"mien: {text}\n")
