@@ -39,8 +39,6 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (by default the process's own) and return the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    # Imports make objects that stay. Searching them for cycles again and again takes 30 ms.
-    gc.set_threshold(50_000)
     if isinstance(sys.stdout, io.TextIOWrapper):  # names and signs that it has no bytes for
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -67,7 +65,10 @@ def _run(words: Sequence[str]) -> int:
         return OK
     if words[0] not in VERBS:
         raise UsageError(f"no command {words[0]!r}. Known: {', '.join(VERBS)}.")
-    return int(importlib.import_module(f"mien.cli.{words[0]}").run(words[1:]))
+    gc.disable()  # imports make objects that stay: searching them for circles takes 30 ms
+    verb = importlib.import_module(f"mien.cli.{words[0]}")
+    gc.enable()
+    return int(verb.run(words[1:]))
 
 
 def _fail(error: MienError) -> int:

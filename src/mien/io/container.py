@@ -87,6 +87,7 @@ class ToRgb:
         from av.video.reformatter import VideoReformatter
 
         self._reformatter = VideoReformatter()
+        self._matrices: dict[int, tuple[int, int, int, int]] = {}
 
     def __call__(self, frame: VideoFrame) -> Image:
         """The picture (h, w, 3) uint8, contiguous and read-only.
@@ -97,7 +98,11 @@ class ToRgb:
         are stored.
         """
         flat = self._reformatter.reformat(frame, format="rgb24", threads=1)
-        rgb = np.ascontiguousarray(upright(flat.to_ndarray(), display_matrix(frame)))
+        # PyAV ties a frame whose side data is asked for into a circle of references, so that its
+        # pixels stay until the next garbage collection: ask once, unless the rotation changes.
+        if frame.rotation not in self._matrices:
+            self._matrices[frame.rotation] = display_matrix(frame)
+        rgb = np.ascontiguousarray(upright(flat.to_ndarray(), self._matrices[frame.rotation]))
         rgb.setflags(write=False)
         return cast(Image, rgb)
 

@@ -1,3 +1,4 @@
+import gc
 import itertools
 import os
 import sys
@@ -492,3 +493,17 @@ def test_a_real_clip(media):
     assert [index for index, _ in frames] == list(range(464))
     assert [t for _, t in frames] == pytest.approx(frame_times(path), abs=1e-6)
     assert info.duration == pytest.approx(46400 / 2997)
+
+
+def test_a_frame_is_let_go_of_without_a_garbage_collection(tmp_path):
+    """PyAV's frames form circles once their side data is asked for; then films fill the memory."""
+    write_video(tmp_path / "a.mp4", list(range(20)))
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in read_video(tmp_path / "a.mp4", threads="NONE"):
+            pass
+        left = [o for o in gc.get_objects() if type(o) is av.VideoFrame]
+    finally:
+        gc.enable()
+    assert len(left) <= 2
