@@ -25,8 +25,8 @@ def command(film, table):
 def looped(film, path, seconds):
     """Write the film's packets again and again, each time later, until it is `seconds` long."""
     with av.open(str(path), "w") as target:
-        out, begin = None, 0
-        while out is None or begin * out.time_base < seconds:
+        out, begin, length = None, 0, 0.0
+        while length < seconds:
             with av.open(str(film)) as source:
                 stream = source.streams.video[0]
                 out = out or target.add_stream_from_template(stream)
@@ -37,7 +37,7 @@ def looped(film, path, seconds):
                         end = max(end, packet.pts + packet.duration)
                         packet.stream = out
                         target.mux(packet)
-                begin = end
+                length, begin = float(end * stream.time_base), end
 
 
 def resident_mb(pid):
