@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mien.cli.flags import call
 from mien.cli.interrupt import until_interrupted
-from mien.cli.recording import STDOUT, Told, open_table
-from mien.errors import UsageError
+from mien.cli.recording import Told, check_stdout, open_table
 from mien.io.camera import Camera
 from mien.labels import COLOURS
 from mien.pipeline import Analyzer, Options
@@ -68,8 +67,7 @@ def camera(
         threads: CPU threads of the classifier.
         quiet: No live table and no summary.
     """
-    if csv == STDOUT and jsonl == STDOUT:
-        raise UsageError("only one of --csv - and --jsonl - can go to stdout")
+    check_stdout(csv, jsonl)
     options = Options(
         model, detector, min_face, min_score, max_faces, max_side, device=device, threads=threads
     )

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from mien.cli.main import FAILED, INTERRUPTED, OK
+from mien.errors import UsageError
 from mien.io.sinks import Sink, open_sink, replacing
 from mien.io.subtitles import Span, write_srt, write_vtt
 from mien.labels import EIGHT
@@ -48,6 +49,12 @@ class Told:
             sys.stderr.write("mien: stopped; what was read until then has been written\n")
             return INTERRUPTED
         return FAILED if self.failed else OK
+
+
+def check_stdout(*paths: Path | None) -> None:
+    """Raise a `UsageError` if more than one of the tables is to go to stdout."""
+    if paths.count(STDOUT) > 1:
+        raise UsageError("only one of --csv - and --jsonl - can go to stdout")
 
 
 def open_table(kind: str, path: Path) -> AbstractContextManager[Sink]:

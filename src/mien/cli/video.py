@@ -13,9 +13,8 @@ from typing import Literal
 from mien.cli.flags import call
 from mien.cli.interrupt import until_interrupted
 from mien.cli.progress import Progress
-from mien.cli.recording import STDOUT, Told, open_table, summary, write_subtitles
+from mien.cli.recording import STDOUT, Told, check_stdout, open_table, summary, write_subtitles
 from mien.cli.report import report as write_report
-from mien.errors import UsageError
 from mien.io.video import VideoInfo, probe, read_video
 from mien.pipeline import Analyzer, Options
 from mien.report.annotated import annotated_clip
@@ -89,8 +88,7 @@ def video(
         quiet: No progress on stderr, no summary.
     """
     tables = [(k, p) for k, p in (("csv", csv), ("jsonl", jsonl), ("parquet", parquet)) if p]
-    if [path for _, path in tables].count(STDOUT) > 1:
-        raise UsageError("only one of --csv - and --jsonl - can go to stdout")
+    check_stdout(csv, jsonl, parquet)
     options = Options(
         model, detector, min_face, min_score, max_faces, max_side, device=device, threads=threads
     )
@@ -101,10 +99,11 @@ def video(
     frames = read_video(file, every=every, fps=fps, start=start, end=end)
     info = probe(file)
     told = Told()
-    to_stdout = STDOUT in dict(tables).values()
+    files = [path for _, path in tables if path != STDOUT]
+    to_stdout = len(files) < len(tables)
     with TemporaryDirectory(prefix="mien-") as folder, until_interrupted() as stop:
-        table = next((p for _, p in tables if p != STDOUT), Path(folder) / "table.csv")
-        if table.parent == Path(folder):
+        table = files[0] if files else Path(folder) / "table.csv"
+        if not files:
             tables.append(("csv", table))
         with ExitStack() as stack:
             sinks = [stack.enter_context(open_table(kind, path)) for kind, path in tables]
