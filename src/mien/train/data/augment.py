@@ -28,6 +28,12 @@ class AugmentConfig:
     """Largest change of brightness, as a part of the full range."""
     contrast: float = 0.0
     """Largest change of contrast, as a part of it."""
+    gamma: float = 0.0
+    """Largest logarithm of the exponent that bends the grey levels, either way."""
+    blur: float = 0.0
+    """Largest deviation of a Gaussian blur, pixels."""
+    noise: float = 0.0
+    """Largest deviation of Gaussian noise, grey levels of 255."""
     erase: float = 0.0
     """Chance of a grey rectangle over a tenth to a third of each side."""
 
@@ -35,7 +41,13 @@ class AugmentConfig:
 def augment(x: Tensor, config: AugmentConfig, generator: Generator, size: int) -> Tensor:
     """Augmented copies, float (n, c, size, size), of crops `x`, float (n, c, h, w) in 0..255."""
     x = affine(x, config, generator, size)
+    if config.blur:
+        x = blur(x, config, generator)
     x = tone(x, config, generator)
+    if config.gamma:
+        x = bend(x, config, generator)
+    if config.noise:
+        x = noise(x, config, generator)
     return erase(x, config, generator) if config.erase else x
 
 
@@ -63,6 +75,32 @@ def tone(x: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     x = (x - mean) * (1 + config.contrast * gain) + mean + 255 * config.brightness * lift
     return x.clamp(0, 255)
+
+
+def blur(x: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
+    """Blur each crop with a Gaussian of its own, borders replicated; five pixels wide at most."""
+    sigma = (1 + _uniform((len(x), 1, 1, 1), generator, x)) / 2 * config.blur
+    one, two = (torch.exp(-d * d / (2 * sigma.clamp(min=1e-3) ** 2)) for d in (1, 2))
+    whole = 1 + 2 * one + 2 * two
+    for axis in (2, 3):
+        n = x.shape[axis]
+        y = F.pad(x, (2, 2, 0, 0) if axis == 3 else (0, 0, 2, 2), "replicate")
+        a, b, c, d, e = (y.narrow(axis, i, n) for i in range(5))
+        x = (c + one * (b + d) + two * (a + e)) / whole
+    return x
+
+
+def bend(x: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
+    """Raise each crop's grey levels, as parts of 255, to a power of its own."""
+    power = torch.exp(config.gamma * _uniform((len(x), 1, 1, 1), generator, x))
+    return 255 * (x.clamp(0, 255) / 255) ** power
+
+
+def noise(x: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
+    """Add Gaussian noise to each crop, of a deviation of its own; kept within 0..255."""
+    sigma = (1 + _uniform((len(x), 1, 1, 1), generator, x)) / 2 * config.noise
+    drawn = torch.randn(x.shape, generator=generator).to(x.device)
+    return (x + sigma * drawn).clamp(0, 255)
 
 
 def erase(x: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:

@@ -39,6 +39,11 @@ class Separable(nn.Sequential):
         )
 
 
+def plain(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    """A 3x3 convolution, no bias: what `Separable` stands in for."""
+    return nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+
+
 class ConvNorm(nn.Sequential):
     """A convolution without bias, BatchNorm as in Keras, and an activation unless `act` is None."""
 
@@ -75,13 +80,13 @@ class SamePool(nn.Module):
 
 
 class PreActivatedUnit(nn.Module):
-    """A pre-activated residual unit of two depthwise separable convolutions (He et al. 2016, v2).
+    """A pre-activated residual unit of two convolutions (He et al. 2016, v2), here separable ones.
 
     ``a = act(BN(x)); y = sep(act(BN(sep(a)))); out = shortcut + y``. The shortcut is x itself where
     the shapes agree, else a 1x1 projection of a; nothing follows the addition. (n, inputs, h, w)
     becomes (n, outputs, h, w), or half of h and w, rounded up, when `down` is set: "pool" puts
-    mini-Xception's 3x3 max-pooling behind the second separable convolution, "stride" gives the
-    first depthwise convolution a stride of two.
+    mini-Xception's 3x3 max-pooling behind the second convolution, "stride" gives the first one (if
+    separable, its depthwise part) a stride of two. `convolution` makes both: `Separable`, `plain`.
     """
 
     def __init__(
@@ -90,12 +95,13 @@ class PreActivatedUnit(nn.Module):
         outputs: int,
         down: Literal["no", "pool", "stride"] = "no",
         act: str = "relu",
+        convolution: Callable[[int, int, int], nn.Module] = Separable,
     ) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(inputs)
-        self.sep1 = Separable(inputs, outputs, 2 if down == "stride" else 1)
+        self.sep1 = convolution(inputs, outputs, 2 if down == "stride" else 1)
         self.norm2 = nn.BatchNorm2d(outputs)
-        self.sep2 = Separable(outputs, outputs)
+        self.sep2 = convolution(outputs, outputs, 1)
         self.act = activate(act)
         self.pool = nn.MaxPool2d(3, 2, 1) if down == "pool" else nn.Identity()
         stride = 1 if down == "no" else 2

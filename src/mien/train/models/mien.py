@@ -1,12 +1,12 @@
-"""mien's own small network: Tian's units and budget, spent where a CPU is quick."""
+"""mien's own networks: Tian's units, spent where a CPU is quick."""
 
 from collections.abc import Mapping
 
 from torch import nn
 
-from mien.train.models.blocks import LinearHeads
+from mien.train.models.blocks import LinearHeads, plain
 from mien.train.models.registry import register
-from mien.train.models.tian2022 import Down, PreActivatedXception, stack_units
+from mien.train.models.tian2022 import Down, PreActivatedNetwork, stack_units
 
 
 @register("mien, after Tian et al. 2022")
@@ -29,4 +29,26 @@ def mien_tiny(
         (78, "stride"),
     ]
     units = stack_units(16, plan, activation)
-    return PreActivatedXception(stem, units, LinearHeads(78, heads), activation)
+    return PreActivatedNetwork(stem, units, LinearHeads(78, heads), activation)
+
+
+@register("mien, after He et al. 2016")
+def mien_small(
+    heads: Mapping[str, int], *, channels: int = 1, activation: str = "silu"
+) -> nn.Module:
+    """The same units with plain convolutions: 1.05 M parameters, 73 M MAC at 48x48.
+
+    A CPU multiplies in plain convolutions three times as fast as in separable ones, and in their
+    backward pass faster still: for eight times the multiplications of `mien_tiny`, a step of
+    training takes twice as long.
+    """
+    stem = nn.Conv2d(channels, 24, 3, 1, 1, bias=False)
+    plan: list[tuple[int, Down]] = [
+        (40, "stride"),
+        (80, "stride"),
+        (80, "no"),
+        (160, "stride"),
+        (160, "no"),
+    ]
+    units = stack_units(24, plan, activation, plain)
+    return PreActivatedNetwork(stem, units, LinearHeads(160, heads), activation)

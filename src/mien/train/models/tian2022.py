@@ -12,18 +12,25 @@ with pre-activation: 56,471 trainable with seven classes, 6.33 M MAC at 48x48.
 the last 3x3 maps: 55,831 trainable, 19.14 M MAC.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from torch import Tensor, nn
 
-from mien.train.models.blocks import ConvHeads, LinearHeads, PreActivatedUnit, activate, average
+from mien.train.models.blocks import (
+    ConvHeads,
+    LinearHeads,
+    PreActivatedUnit,
+    Separable,
+    activate,
+    average,
+)
 from mien.train.models.registry import register
 
 Down = Literal["no", "pool", "stride"]
 
 
-class PreActivatedXception(nn.Module):
+class PreActivatedNetwork(nn.Module):
     """A stem, pre-activated separable units, one last BN and activation, and the heads."""
 
     def __init__(
@@ -51,11 +58,16 @@ class PreActivatedXception(nn.Module):
         return logits
 
 
-def stack_units(inputs: int, plan: Sequence[tuple[int, Down]], act: str) -> list[PreActivatedUnit]:
+def stack_units(
+    inputs: int,
+    plan: Sequence[tuple[int, Down]],
+    act: str,
+    convolution: Callable[[int, int, int], nn.Module] = Separable,
+) -> list[PreActivatedUnit]:
     """Units one behind the other; `plan` lists (outputs, down) of each."""
     units = []
     for outputs, down in plan:
-        units.append(PreActivatedUnit(inputs, outputs, down, act))
+        units.append(PreActivatedUnit(inputs, outputs, down, act, convolution))
         inputs = outputs
     return units
 
@@ -77,7 +89,7 @@ def tian2022_a(
     )
     plan: list[tuple[int, Down]] = [(16, "pool"), (32, "pool"), (64, "pool"), (128, "pool")]
     classifier = (ConvHeads if head == "conv" else LinearHeads)(128, heads)
-    return PreActivatedXception(stem, stack_units(8, plan, activation), classifier, activation)
+    return PreActivatedNetwork(stem, stack_units(8, plan, activation), classifier, activation)
 
 
 @register("Tian et al. 2022")
@@ -95,4 +107,4 @@ def tian2022_b(
         (80, "stride"),
     ]
     units = stack_units(24, plan, activation)
-    return PreActivatedXception(stem, units, LinearHeads(80, heads), activation)
+    return PreActivatedNetwork(stem, units, LinearHeads(80, heads), activation)
