@@ -30,7 +30,7 @@ class Options:
     """What an analysis can be asked to do differently."""
 
     model: str = DEFAULT_MODEL
-    """A bundled model's name, or the path of an .onnx file."""
+    """A bundled model (see `mien models`), or the path of an .onnx file (see `mien export`)."""
     detector: str = "auto"
     """The face detector: auto, yunet, libface, haar, or none (the picture is the face)."""
     min_face: float = 0.0
@@ -185,6 +185,7 @@ def describe(faces: Faces, scores: Scores, ids: Sequence[int] | None = None) -> 
     The faces are numbered from 0 unless `ids` says who they are.
     """
     out = []
+    uncertain = scores.uncertain
     for i, row in enumerate(scores.probabilities):
         top = int(row.argmax())
         x0, y0, x1, y1 = (float(v) for v in faces.boxes[i])
@@ -198,6 +199,7 @@ def describe(faces: Faces, scores: Scores, ids: Sequence[int] | None = None) -> 
                 probabilities={k: float(p) for k, p in zip(scores.labels, row, strict=True)},
                 valence=None if scores.valence is None else float(scores.valence[i]),
                 arousal=None if scores.arousal is None else float(scores.arousal[i]),
+                uncertain=bool(uncertain[i]),
             )
         )
     return tuple(out)

@@ -9,7 +9,7 @@ out does not depend on that.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,7 +102,9 @@ def analyze_stream(
         coming = in_order(ahead(frames))
         seen = follow(coming, analyzer.find, Follower(), motion.detect_every, analyzer.find_near)
         told = bridge(read(ahead(seen), analyzer, motion.at_once), motion.gap)
-        yield from smooth(told, motion) if motion.smooth else told
+        if motion.smooth:
+            told = smooth(told, motion, lambda: analyzer.classifier.spec.answer.threshold)
+        yield from told
 
 
 def _bytes(item: object) -> int:
@@ -157,23 +159,34 @@ def _read(held: list[Seen | Unreadable], analyzer: Analyzer) -> Iterator[Result]
         yield analyzer.result(item.frame, faces)
 
 
-def smooth(results: Iterable[Result], motion: Motion) -> Iterator[Result]:
-    """Put smoothed readings beside those of each face."""
+def smooth(
+    results: Iterable[Result], motion: Motion, threshold: Callable[[], float] = lambda: 0.0
+) -> Iterator[Result]:
+    """Put smoothed readings beside those of each face.
+
+    Args:
+        results: in the order of their times.
+        motion: how much to smooth.
+        threshold: gives the probability below which an expression is uncertain. It is asked only
+            where there is a face, since a model may still be loading before.
+    """
     smoother, hold = Smoother(motion.smooth), LabelHold(hold=motion.hold)
     for result in results:
         if result.t_sec is None or not result.faces:
             yield result
             continue
         found, _ = readings([result])
+        least = threshold()
         evened = (hold.update(smoother.update(reading)) for reading in found)
         faces = (
-            replace(face, smoothed=_smoothed(reading))
+            replace(face, smoothed=_smoothed(reading, least))
             for face, reading in zip(result.faces, evened, strict=True)
         )
         yield replace(result, faces=tuple(faces))
 
 
-def _smoothed(reading: Reading) -> Smoothed:
+def _smoothed(reading: Reading, threshold: float) -> Smoothed:
     chances = dict(zip(reading.labels, reading.probabilities.tolist(), strict=True))
     label = reading.label
-    return Smoothed(label, chances[label], chances, reading.valence, reading.arousal)
+    part = chances[label]
+    return Smoothed(label, part, chances, reading.valence, reading.arousal, part < threshold)

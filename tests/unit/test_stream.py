@@ -160,6 +160,25 @@ def test_smoothed_readings_stand_beside_the_raw_ones(analyzer, pictures):
     assert [replace(f, smoothed=None) for f in out] == [first, second]
 
 
+def test_what_is_smoothed_is_uncertain_by_its_own_probability(analyzer, pictures):
+    results = list(analyze_stream(frames_of(pictures[:2]), analyzer, Motion(smooth=0)))
+    evened = [r.faces[0].smoothed for r in smooth(results, Motion(smooth=1 / FPS))]
+    parts = [one.probability for one in evened]
+    assert parts[0] != parts[1]
+    middle = sum(parts) / 2
+    asked = []
+
+    def threshold():
+        asked.append(1)
+        return middle
+
+    empty = [replace(result, faces=()) for result in results]
+    assert len(list(smooth(empty, Motion(smooth=1 / FPS), threshold))) == 2 and not asked
+    found = [r.faces[0] for r in smooth(results, Motion(smooth=1 / FPS), threshold)]
+    assert [f.smoothed.uncertain for f in found] == [part < middle for part in parts]
+    assert [f.uncertain for f in found] == [False, False]  # as they were read
+
+
 def test_stopping_early_ends_the_threads(analyzer, pictures):
     before = threading.active_count()
     stream = analyze_stream(frames_of(pictures), analyzer)

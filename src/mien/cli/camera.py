@@ -6,15 +6,16 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from mien.cli.flags import call
+from mien.cli.flags import Without, call
 from mien.cli.interrupt import until_interrupted
-from mien.cli.recording import Told, check_stdout, open_table
+from mien.cli.recording import check_stdout, open_table
+from mien.cli.tally import Tally
 from mien.io.camera import Camera
 from mien.labels import COLOURS
 from mien.pipeline import Analyzer, Options
-from mien.runtime.classify import DEFAULT_MODEL
+from mien.report.table import marked
 from mien.stream import Motion, analyze_stream
 from mien.types import Observation
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _BAR = 24
+_LIVE = Motion(detect_every=1, gap=0, at_once=1, overlap=False)
 
 
 def camera(
@@ -32,15 +34,8 @@ def camera(
     jsonl: Path | None = None,
     max_seconds: float | None = None,
     fps: float | None = None,
-    smooth: float = 0.3,
-    model: str = DEFAULT_MODEL,
-    detector: str = "auto",
-    min_face: float = 0.0,
-    min_score: float | None = None,
-    max_faces: int | None = None,
-    max_side: int = 640,
-    device: Literal["cpu", "cuda", "auto"] = "cpu",
-    threads: int = 1,
+    motion: Annotated[Motion, Without("detect_every", "gap", "hold", "at_once", "overlap")] = _LIVE,
+    options: Annotated[Options, Without("max_pixels")],
     quiet: bool = False,
 ) -> int:
     """Read the apparent expressions of the people in front of a camera, live.
@@ -56,24 +51,13 @@ def camera(
         jsonl: The same as JSON, one object per frame; - is stdout.
         max_seconds: Stop after so many seconds.
         fps: Read no more frames than this a second.
-        smooth: Time constant of the smoothed readings, in seconds; 0 smooths nothing.
-        model: A bundled model (see `mien models`) or an .onnx file that `mien export` wrote.
-        detector: The face detector: auto, yunet, libface, haar, or none (each frame is one face).
-        min_face: Leave out faces with a side shorter than this, in pixels.
-        min_score: Leave out faces that the detector is less sure of, 0 to 1.
-        max_faces: Keep at most so many faces a frame, the surest ones.
-        max_side: Look for faces in the frame shrunk to this long side; more finds smaller faces.
-        device: Where the classifier runs.
-        threads: CPU threads of the classifier.
+        motion: How readings are smoothed.
+        options: How the frames are analysed.
         quiet: No live table and no summary.
     """
     check_stdout(csv, jsonl)
-    options = Options(
-        model, detector, min_face, min_score, max_faces, max_side, device=device, threads=threads
-    )
-    motion = Motion(detect_every=1, gap=0, smooth=smooth, at_once=1, overlap=False)
     analyzer = Analyzer(options)
-    told = Told()
+    tally = Tally()
     live = Camera(int(source) if source.isdigit() else source, max_seconds=max_seconds, fps=fps)
     with ExitStack() as stack:
         stop = stack.enter_context(until_interrupted(live.close))
@@ -82,15 +66,15 @@ def camera(
         sinks = [stack.enter_context(open_table(kind, path)) for kind, path in tables if path]
         show = stack.enter_context(LiveTable(shown=sys.stderr.isatty() and not quiet))
         for result in stack.enter_context(closing(analyze_stream(live, analyzer, motion))):
-            told.add(result)
+            tally.add(result)
             for sink in sinks:
                 sink.write(result)
             show.update(result)
             if stop():
                 break
     if not quiet:
-        sys.stderr.write(f"{told.summary().rstrip()}, {live.dropped} frames dropped\n")
-    return told.status(interrupted=stop())
+        sys.stderr.write(f"{tally.of_frames().rstrip()}, {live.dropped} frames dropped\n")
+    return tally.status(interrupted=stop())
 
 
 class LiveTable:
@@ -136,7 +120,7 @@ def people_table(result: Observation) -> Table:
         affect = ("" if v is None else f"{v:+.2f}" for v in (told.valence, told.arousal))
         table.add_row(
             str(face.face_id),
-            Text(f"{told.expression} {100 * told.probability:.0f} %", f"bold {colour}"),
+            Text(f"{marked(told)} {100 * told.probability:.0f} %", f"bold {colour}"),
             Text("█" * filled + "·" * (_BAR - filled), colour),
             *affect,
         )
@@ -147,4 +131,4 @@ def people_table(result: Observation) -> Table:
 
 def run(argv: Sequence[str]) -> int:
     """Run the verb with its command-line words."""
-    return call(camera, argv, prog="mien camera")
+    return call(camera, argv, prog="mien camera", config=True)

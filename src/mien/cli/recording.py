@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from mien.cli.main import FAILED, INTERRUPTED, OK
 from mien.errors import UsageError
 from mien.io.sinks import Sink, open_sink, replacing
 from mien.io.subtitles import Span, write_srt, write_vtt
@@ -14,41 +12,8 @@ from mien.labels import EIGHT
 from mien.report.moments import moments
 from mien.report.series import Recording, shares
 from mien.report.table import VIDEO_COLUMNS
-from mien.types import Observation
 
 STDOUT = Path("-")
-
-
-class Told:
-    """Counts what went by, and tells on stderr what could not be read."""
-
-    def __init__(self) -> None:
-        self.frames = self.faces = self.failed = 0
-        self.people: set[int] = set()
-
-    def add(self, result: Observation) -> None:
-        """Count one frame."""
-        if result.status == "unreadable":
-            self.failed += 1
-            sys.stderr.write(f"mien: {result.source}: {result.error}\n")
-            return
-        self.frames += 1
-        self.faces += len(result.faces)
-        self.people |= {face.face_id for face in result.faces}
-
-    def summary(self) -> str:
-        """One line: frames, faces, people, what could not be read."""
-        line = f"{self.frames} frames, {self.faces} faces, {len(self.people)} people"
-        return (
-            f"{line}, {self.failed} stretches could not be read\n" if self.failed else f"{line}\n"
-        )
-
-    def status(self, *, interrupted: bool) -> int:
-        """The exit status; an interruption is told on stderr."""
-        if interrupted:
-            sys.stderr.write("mien: stopped; what was read until then has been written\n")
-            return INTERRUPTED
-        return FAILED if self.failed else OK
 
 
 def check_stdout(*paths: Path | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,20 +16,47 @@ from mien.cli.train import require_train
 from mien.errors import UsageError
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How much of a paper's comparison is trained, and where."""
+
+    quick: bool = False
+    """The same as --budget quick, minutes on two cores and no result worth quoting."""
+    budget: Literal["quick", "cpu", "full"] | None = None
+    """How much is trained; by default cpu, and full with --device cuda."""
+    seeds: int | None = None
+    """Train each network with the seeds 0, 1 and so on, so many."""
+    epochs: int | None = None
+    """Another number of epochs than the budget's."""
+    limit: int | None = None
+    """At most so many training faces, and faces of each held-out set."""
+    only: list[str] | None = None
+    """The name of an experiment; may be given several times, then those are run."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where to train."""
+    threads: int = 0
+    """CPU threads; 0 leaves it to PyTorch."""
+
+    def __post_init__(self) -> None:
+        """Refuse two budgets."""
+        if self.quick and self.budget not in (None, "quick"):
+            raise UsageError(
+                f"--quick and --budget {self.budget} contradict each other; give one of them"
+            )
+
+    @property
+    def name(self) -> Literal["quick", "cpu", "full"] | None:
+        """The budget that is asked for by name."""
+        return "quick" if self.quick else self.budget
+
+
 def reproduce(
     paper: Literal["tian2022", "yu2023", "yang2023", "ngo2020", "lee2023"],
     /,
     *,
     data: Path,
     out: Path | None = None,
-    quick: bool = False,
-    budget: Literal["quick", "cpu", "full"] | None = None,
-    seeds: int | None = None,
-    epochs: int | None = None,
-    limit: int | None = None,
-    only: list[str] | None = None,
-    device: Literal["cpu", "cuda"] = "cpu",
-    threads: int = 0,
+    effort: Effort,
     quiet: bool = False,
 ) -> int:
     """Train what a paper compares and print its table beside ours.
@@ -40,14 +68,7 @@ def reproduce(
         paper: Which one.
         data: The folder that holds fer2013/, CK+48/ and affectnet/, or the data set itself.
         out: Where to write, by default results/<paper>, of a quick run results/<paper>-quick.
-        quick: The same as --budget quick, minutes on two cores and no result worth quoting.
-        budget: How much is trained; by default cpu, and full with --device cuda.
-        seeds: Train each network with the seeds 0, 1 and so on, so many.
-        epochs: Another number of epochs than the budget's.
-        limit: At most so many training faces, and faces of each held-out set.
-        only: The name of an experiment; may be given several times, then those are run.
-        device: Where to train.
-        threads: CPU threads; 0 leaves it to PyTorch.
+        effort: How much is trained, and where.
         quiet: No progress.
     """
     require_train("reproducing a paper")
@@ -55,17 +76,14 @@ def reproduce(
     from mien.train.reproduce.papers import PAPERS
     from mien.train.reproduce.study import reproduce as run_plan
 
-    if quick and budget not in (None, "quick"):
-        raise UsageError(f"--quick and --budget {budget} contradict each other; give one of them")
-    name = "quick" if quick else budget
     chosen = choose_budget(
         PAPERS[paper].budgets,
-        name,
-        device=device,
-        seeds=seeds,
-        epochs=epochs,
-        limit=limit,
-        threads=threads,
+        effort.name,
+        device=effort.device,
+        seeds=effort.seeds,
+        epochs=effort.epochs,
+        limit=effort.limit,
+        threads=effort.threads,
     )
     out = out or Path("results") / (f"{paper}-quick" if chosen.name == "quick" else paper)
     with Progress("steps", sys.stderr.isatty() and not quiet) as bar:
@@ -79,8 +97,8 @@ def reproduce(
             data,
             chosen,
             out,
-            only=tuple(only or ()),
-            command=_command(paper, name or chosen.name, seeds, epochs, limit, only, device),
+            only=tuple(effort.only or ()),
+            command=_command(paper, effort, chosen.name),
             progress=progress,
             say=(lambda line: None) if quiet else _say,
         )
@@ -93,22 +111,15 @@ def run(argv: Sequence[str]) -> int:
     return call(reproduce, argv, prog="mien reproduce")
 
 
-def _command(
-    paper: str,
-    budget: str,
-    seeds: int | None,
-    epochs: int | None,
-    limit: int | None,
-    only: list[str] | None,
-    device: str,
-) -> str:
+def _command(paper: str, effort: Effort, budget: str) -> str:
     """The command line that gives the same table, without the folders' names."""
-    words = ["mien", "reproduce", paper, "--data", "DIR", "--budget", budget]
-    for flag, value in (("seeds", seeds), ("epochs", epochs), ("limit", limit)):
+    words = ["mien", "reproduce", paper, "--data", "DIR", "--budget", effort.name or budget]
+    for flag in ("seeds", "epochs", "limit"):
+        value = getattr(effort, flag)
         words += [] if value is None else [f"--{flag}", str(value)]
-    for experiment in only or ():
+    for experiment in effort.only or ():
         words += ["--only", experiment]
-    words += ["--device", device] if device != "cpu" else []
+    words += ["--device", effort.device] if effort.device != "cpu" else []
     return shlex.join(words)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mien.labels import COLOURS
+from mien.report.table import marked
 from mien.types import Face, Observation
 
 HEADER = ("photo", "face", "box", "expression", "", "then")
@@ -50,7 +51,8 @@ def _print_rich(results: Iterator[Observation]) -> None:
         table.add_column(name, overflow="fold")
     for result in results:
         for cells in _rows(result):
-            colour = COLOURS.get(cells[3].split(" ")[0], "red" if result.error else "dim")
+            label = cells[3].split(" ")[0].removesuffix("?")
+            colour = COLOURS.get(label, "red" if result.error else "dim")
             styled = [Text(cell) for cell in cells]
             styled[3].stylize(colour if cells[4] == "" else "bold")
             styled[4].stylize(colour)
@@ -71,5 +73,5 @@ def _expression(face: Face) -> tuple[str, str, str]:
     filled = round(_BAR * face.probability)
     ranked = sorted(face.probabilities.items(), key=lambda item: -item[1])
     second, chance = ranked[1]
-    told = f"{face.expression} {100 * face.probability:.0f} %"
+    told = f"{marked(face)} {100 * face.probability:.0f} %"
     return told, "█" * filled + "·" * (_BAR - filled), f"{second} {100 * chance:.0f} %"

@@ -4,50 +4,82 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Annotated
 
-from mien.cli.flags import call
+from mien.cli.flags import Without, call
 from mien.cli.interrupt import until_interrupted
 from mien.cli.progress import Progress
-from mien.cli.recording import STDOUT, Told, check_stdout, open_table, summary, write_subtitles
+from mien.cli.recording import STDOUT, check_stdout, open_table, summary, write_subtitles
 from mien.cli.report import report as write_report
+from mien.cli.tally import Tally
 from mien.io.video import VideoInfo, probe, read_video
-from mien.pipeline import Analyzer, Options
-from mien.report.annotated import annotated_clip
+from mien.pipeline import Analyzer, Options, Result
+from mien.report.annotated import AnnotatedClip, annotated_clip
 from mien.report.reading import read_recording
-from mien.runtime.classify import DEFAULT_MODEL
 from mien.stream import Motion, analyze_stream
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that the verb can write."""
+
+    csv: Path | None = None
+    """A table, one row per face and frame, and one for a frame without a face; - is stdout."""
+    jsonl: Path | None = None
+    """The same as JSON, one object per frame; - is stdout."""
+    parquet: Path | None = None
+    """The same table as Parquet."""
+    draw: Path | None = None
+    """An annotated copy, H.264 mp4 with the sound kept."""
+    report: Path | None = None
+    """A report to open in a browser, in one HTML file."""
+    srt: Path | None = None
+    """Subtitles: .srt, or WebVTT where the name ends in .vtt."""
+
+    def tables(self, folder: Path) -> list[tuple[str, Path]]:
+        """The tables as (kind, path); one at least is a file, if need be a CSV in `folder`."""
+        kinds = (("csv", self.csv), ("jsonl", self.jsonl), ("parquet", self.parquet))
+        asked = [(kind, path) for kind, path in kinds if path]
+        if all(path == STDOUT for _, path in asked):
+            asked.append(("csv", folder / "table.csv"))
+        return asked
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The frames that are read, as `mien.io.video.read_video` chooses them."""
+
+    every: int = 1
+    """Read only every so-manieth frame."""
+    fps: float | None = None
+    """Read only so many frames a second."""
+    start: float | None = None
+    """Begin at this second of the video."""
+    end: float | None = None
+    """Stop before this second of the video."""
+
+    def count(self, info: VideoInfo) -> int | None:
+        """About how many frames there will be, or None where the file does not say."""
+        if info.duration is None or info.fps is None:
+            return None
+        whole = info.start + info.duration
+        seconds = min(whole, self.end or whole) - max(info.start, self.start or info.start)
+        return max(1, round(seconds * min(self.fps or info.fps, info.fps) / self.every))
 
 
 def video(
     file: Path,
     /,
     *,
-    csv: Path | None = None,
-    jsonl: Path | None = None,
-    parquet: Path | None = None,
-    draw: Path | None = None,
-    report: Path | None = None,
-    srt: Path | None = None,
-    every: int = 1,
-    fps: float | None = None,
-    start: float | None = None,
-    end: float | None = None,
-    detect_every: int = 0,
-    gap: float = 0.5,
-    smooth: float = 0.3,
-    model: str = DEFAULT_MODEL,
-    detector: str = "auto",
-    min_face: float = 0.0,
-    min_score: float | None = None,
-    max_faces: int | None = None,
-    max_side: int = 640,
-    device: Literal["cpu", "cuda", "auto"] = "cpu",
-    threads: int = 1,
+    to: Outputs,
+    chosen: Chosen,
+    motion: Annotated[Motion, Without("hold", "at_once", "overlap")],
+    options: Annotated[Options, Without("max_pixels")],
     no_faces: bool = False,
     blur: bool = False,
     one_thread: bool = False,
@@ -61,95 +93,76 @@ def video(
 
     Args:
         file: The video.
-        csv: A table, one row per face and frame, and one for a frame without a face; - is stdout.
-        jsonl: The same as JSON, one object per frame; - is stdout.
-        parquet: The same table as Parquet.
-        draw: An annotated copy, H.264 mp4 with the sound kept.
-        report: A report to open in a browser, in one HTML file.
-        srt: Subtitles: .srt, or WebVTT where the name ends in .vtt.
-        every: Read only every so-manieth frame.
-        fps: Read only so many frames a second.
-        start: Begin at this second of the video.
-        end: Stop before this second of the video.
-        detect_every: Look for faces on every so-manieth frame; 0: as the motion asks for.
-        gap: Bridge a face that is gone for no more seconds than this.
-        smooth: Time constant of the smoothed readings, in seconds; 0 smooths nothing.
-        model: A bundled model (see `mien models`) or an .onnx file that `mien export` wrote.
-        detector: The face detector: auto, yunet, libface, haar, or none (each frame is one face).
-        min_face: Leave out faces with a side shorter than this, in pixels.
-        min_score: Leave out faces that the detector is less sure of, 0 to 1.
-        max_faces: Keep at most so many faces a frame, the surest ones.
-        max_side: Look for faces in the frame shrunk to this long side; more finds smaller faces.
-        device: Where the classifier runs.
-        threads: CPU threads of the classifier.
+        to: What is written.
+        chosen: Which frames are read.
+        motion: How faces are followed and readings smoothed.
+        options: How the frames are analysed.
         no_faces: The report shows no pictures of faces.
         blur: The report shows faces so coarsely that nobody can be told.
         one_thread: Do one thing after the other; the results are the same.
         quiet: No progress on stderr, no summary.
     """
-    tables = [(k, p) for k, p in (("csv", csv), ("jsonl", jsonl), ("parquet", parquet)) if p]
-    check_stdout(csv, jsonl, parquet)
-    options = Options(
-        model, detector, min_face, min_score, max_faces, max_side, device=device, threads=threads
-    )
+    check_stdout(to.csv, to.jsonl, to.parquet)
     if not one_thread:
         # Reading, searching and classifying share the cores; libfacedetection takes all by itself.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-    motion = Motion(detect_every, gap, smooth, overlap=not one_thread)
-    frames = read_video(file, every=every, fps=fps, start=start, end=end)
+    frames = read_video(file, **asdict(chosen))
     info = probe(file)
-    told = Told()
-    files = [path for _, path in tables if path != STDOUT]
-    to_stdout = len(files) < len(tables)
+    analyzer = Analyzer(options)
+    results = analyze_stream(frames, analyzer, replace(motion, overlap=not one_thread))
+    clip = annotated_clip(to.draw, info, chosen.start) if to.draw else None
+    bar = Progress("frames", sys.stderr.isatty() and not quiet, chosen.count(info))
     with TemporaryDirectory(prefix="mien-") as folder, until_interrupted() as stop:
-        table = files[0] if files else Path(folder) / "table.csv"
-        if not files:
-            tables.append(("csv", table))
-        with ExitStack() as stack:
-            sinks = [stack.enter_context(open_table(kind, path)) for kind, path in tables]
-            clip = stack.enter_context(annotated_clip(draw, info, start)) if draw else None
-            stream = analyze_stream(frames, Analyzer(options), motion)
-            results = stack.enter_context(closing(stream))
-            total = frames_to_come(info, every, fps, start, end)
-            progress = stack.enter_context(
-                Progress("frames", sys.stderr.isatty() and not quiet, total)
-            )
-            for result in results:
-                told.add(result)
-                for sink in sinks:
-                    sink.write(result)
-                if clip:
-                    clip.write(result, result.picture)
-                progress.step()
-                if stop():
-                    break
-        if told.frames:
-            recording = read_recording(table)
-            if srt:
-                write_subtitles(recording, srt)
-            if report:
+        tables = to.tables(Path(folder))
+        tally = _write(results, tables, clip, bar, stop)
+        table = next(path for _, path in tables if path != STDOUT)
+        if tally.frames:
+            _tell(table, to)
+            if to.report:
                 write_report(
-                    table, video=file, output=report, no_faces=no_faces, blur=blur, model=model,
-                    quiet=True,
+                    table, video=file, output=to.report, no_faces=no_faces, blur=blur,
+                    model=options.model, quiet=True,
                 )  # fmt: skip
-            if not to_stdout:
-                sys.stdout.write(summary(recording))
     if not quiet:
-        sys.stderr.write(told.summary())
-    return told.status(interrupted=stop())
+        sys.stderr.write(tally.of_frames())
+    return tally.status(interrupted=stop())
 
 
 def run(argv: Sequence[str]) -> int:
     """Run the verb with its command-line words."""
-    return call(video, argv, prog="mien video")
+    return call(video, argv, prog="mien video", config=True)
 
 
-def frames_to_come(
-    info: VideoInfo, every: int, fps: float | None, start: float | None, end: float | None
-) -> int | None:
-    """About how many frames there will be, or None where the file does not say."""
-    if info.duration is None or info.fps is None:
-        return None
-    whole = info.start + info.duration
-    seconds = min(whole, end or whole) - max(info.start, start or info.start)
-    return max(1, round(seconds * min(fps or info.fps, info.fps) / every))
+def _write(
+    results: Generator[Result, None, None],
+    tables: Iterable[tuple[str, Path]],
+    clip: AbstractContextManager[AnnotatedClip] | None,
+    bar: Progress,
+    stop: Callable[[], bool],
+) -> Tally:
+    """Write the results until they end, or are to stop; what went by."""
+    tally = Tally()
+    with ExitStack() as stack:
+        sinks = [stack.enter_context(open_table(kind, path)) for kind, path in tables]
+        drawn = stack.enter_context(clip) if clip else None
+        stack.enter_context(closing(results))
+        stack.enter_context(bar)
+        for result in results:
+            tally.add(result)
+            for sink in sinks:
+                sink.write(result)
+            if drawn:
+                drawn.write(result, result.picture)
+            bar.step()
+            if stop():
+                break
+    return tally
+
+
+def _tell(table: Path, to: Outputs) -> None:
+    """The subtitles, and a summary on stdout unless a table goes there."""
+    recording = read_recording(table)
+    if to.srt:
+        write_subtitles(recording, to.srt)
+    if STDOUT not in (to.csv, to.jsonl, to.parquet):
+        sys.stdout.write(summary(recording))

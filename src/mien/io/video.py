@@ -67,7 +67,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         )
 
 
-def open_video(
+def read_video(
     path: str | os.PathLike[str],
     *,
     every: int = 1,
@@ -77,7 +77,9 @@ def open_video(
     threads: Threads = "AUTO",
     thread_count: int = 0,
 ) -> Video:
-    """Read a video file frame by frame, in order of presentation, in a ``with`` block.
+    """Read a video file frame by frame, in order of presentation.
+
+    The file is closed at its end, and by a ``with`` block or `Video.close` before that.
 
     `Frame.t_sec` is the container's own presentation time, whatever the frame rate does. Where it
     is missing the decoding time stands in, and where that is missing too (a bare H.264 stream)
@@ -116,30 +118,8 @@ def open_video(
     return Video(name, _read(name, every, fps, start, end, threads, thread_count))
 
 
-def read_video(
-    path: str | os.PathLike[str],
-    *,
-    every: int = 1,
-    fps: float | None = None,
-    start: float | None = None,
-    end: float | None = None,
-    threads: Threads = "AUTO",
-    thread_count: int = 0,
-) -> Iterator[Frame | Unreadable]:
-    """What `open_video` gives, for a loop that goes to the end, where the file closes itself."""
-    return open_video(
-        path,
-        every=every,
-        fps=fps,
-        start=start,
-        end=end,
-        threads=threads,
-        thread_count=thread_count,
-    )
-
-
 class Video:
-    """An iterator over the frames of a video file that can be closed: what `open_video` gives."""
+    """An iterator over the frames of a video file that can be closed: what `read_video` gives."""
 
     def __init__(self, path: str, frames: Generator[Frame | Unreadable, None, None]) -> None:
         self.path = path

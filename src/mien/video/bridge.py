@@ -16,8 +16,8 @@ def bridge(observations: Iterable[O], seconds: float, most: int = 64) -> Iterato
     """The same observations in the same order, with faces put in that were gone for a moment.
 
     Box, probabilities, valence and arousal of such a face lie on the straight line from its last
-    sighting to the next one; its score is 0, and `Face.bridged` is set. An observation is held
-    back only while some face is missing that may come back.
+    sighting to the next one; its score is 0, and `Face.bridged` is set. It is uncertain where one
+    of the two is. An observation is held back only while some face is missing that may come back.
 
     Args:
         observations: of the frames of a video; one without a time is passed on.
@@ -80,4 +80,5 @@ def _between(a: Face, b: Face, part: float) -> Face:
         valence=maybe(a.valence, b.valence),
         arousal=maybe(a.arousal, b.arousal),
         bridged=True,
+        uncertain=a.uncertain or b.uncertain,
     )

@@ -1,4 +1,4 @@
-"""What a video adds up to: for how long each person showed which expression, and how strongly."""
+"""The spans of a video in which a person showed one expression, and how strongly."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.errors import UsageError
 from mien.video.reading import Reading
@@ -32,17 +33,6 @@ class Event:
     def seconds(self) -> float:
         """How long it lasted."""
         return self.end - self.start
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """How a person's time divides among the expressions."""
-
-    face_id: int
-    seconds: float
-    """The time in which the person was seen: what the parts are parts of."""
-    parts: dict[str, float]
-    """Per expression that occurred, by falling part, 0..1; they add up to one."""
 
 
 @dataclass(slots=True)
@@ -95,61 +85,26 @@ def events(
     return sorted(found, key=lambda e: (e.start, e.face_id))
 
 
-def shares(readings: Iterable[Reading], times: Iterable[float]) -> list[Shares]:
-    """For each person seen, by id, the part of the time seen that each expression took.
+def frame_lengths(starts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many seconds each of the frames at the rising times `starts` (m,) counts for, (m,).
 
-    Every frame counts for as long as it lasts, as in `events`. Bridged readings count for nothing:
-    on those frames the person was not seen.
-
-    Args:
-        readings: of all people, with the expression they are to be known by.
-        times: of all frames of the video, those without a face too.
-
-    Raises:
-        UsageError: a reading at a time that no frame has, or two of one face on one frame.
+    Until the next one, but no longer than a second, or one and a half usual frames where these are
+    longer: a hole in the file would otherwise count as seen. The last one counts like the one
+    before it, and a single one for nothing.
     """
-    ends = _ends(times)
-    found = []
-    for own in _by_person(readings):
-        spent: dict[str, float] = {}
-        for reading in own:
-            if not reading.bridged:
-                lasted = _end(reading, ends)[1] - reading.t_sec
-                spent[reading.label] = spent.get(reading.label, 0.0) + lasted
-        total = sum(spent.values())
-        if total > 0:
-            falling = sorted(spent, key=lambda name: -spent[name])
-            parts = {name: spent[name] / total for name in falling}
-            found.append(Shares(own[0].face_id, total, parts))
-    return found
-
-
-def describe(event: Event) -> str:
-    """The event in a line, as ``happiness 00:12.4–00:15.0, peak 0.91``."""
-    span = f"{_clock(event.start)}–{_clock(event.end)}"
-    return f"{event.expression} {span}, peak {event.peak:.2f}"
-
-
-def _clock(seconds: float) -> str:
-    """Minutes and seconds to a tenth, and hours where there are some: 00:12.4, 1:00:12.4."""
-    tenths = round(abs(seconds) * 10)
-    sign = "-" if seconds < 0 and tenths else ""
-    minutes, tenths = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    before = f"{hours}:" if hours else ""
-    return f"{sign}{before}{minutes:02d}:{tenths // 10:02d}.{tenths % 10}"
+    steps = np.diff(starts)
+    if not len(steps):
+        return np.zeros(len(starts))
+    longest = max(_FRAME, _USUAL * float(np.median(steps)))
+    lengths: NDArray[np.float64] = np.minimum(np.append(steps, steps[-1]), longest)
+    return lengths
 
 
 def _ends(times: Iterable[float]) -> dict[float, tuple[int, float]]:
     """For the time of each frame, its number among them and when it ends."""
     starts = np.unique(np.fromiter(times, np.float64))
-    lasted = np.diff(starts)
-    if len(lasted):
-        longest = max(_FRAME, _USUAL * float(np.median(lasted)))
-        lasted = np.minimum(np.append(lasted, lasted[-1]), longest)
-    else:
-        lasted = np.zeros(len(starts))
-    told = zip(starts.tolist(), (starts + lasted).tolist(), strict=True)
+    ends = starts + frame_lengths(starts)
+    told = zip(starts.tolist(), ends.tolist(), strict=True)
     return {start: (i, end) for i, (start, end) in enumerate(told)}
 
 

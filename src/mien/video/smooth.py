@@ -17,7 +17,6 @@ from mien.video.reading import Reading
 Doubles = NDArray[np.float64]
 
 _GAP = 1.0
-_KERNEL = 4.0  # standard deviations after which the Gaussian kernel ends
 _TRACE = 1e-9  # seconds, or parts of one, that are only rounding
 
 
@@ -134,50 +133,6 @@ class LabelHold:
         if now - since >= self._hold - _TRACE:
             return _Held(now, top)
         return _Held(now, last.label, top, since)
-
-
-def smooth_series(t: Doubles, values: Doubles, seconds: float, *, gap: float = _GAP) -> Doubles:
-    """A whole series smoothed without delay, for what has been recorded: a Gaussian kernel.
-
-    Every value counts for the time it stands for, half the way to its neighbours, so that uneven
-    frames do no harm. Nothing is carried over a gap.
-
-    Args:
-        t: (n,) rising times in seconds.
-        values: (n,) or (n, k).
-        seconds: the kernel's standard deviation; 0 smooths nothing.
-        gap: times further apart than this are smoothed apart.
-
-    Returns:
-        The smoothed values, of the shape of `values`, float64.
-
-    Raises:
-        UsageError: times that do not rise, other shapes, or a time below 0.
-    """
-    _check(seconds=seconds, gap=gap)
-    t, values = np.asarray(t, np.float64), np.asarray(values, np.float64)
-    if t.ndim != 1 or values.shape[:1] != t.shape or not (np.diff(t) > 0).all():
-        raise UsageError("times must rise, and there must be a value, or a row of them, for each")
-    if seconds == 0 or not len(t):
-        return values.copy()
-    breaks = np.flatnonzero(np.diff(t) > gap) + 1
-    parts = zip(np.split(t, breaks), np.split(values, breaks), strict=True)
-    return np.concatenate([_gaussian(when, what, seconds) for when, what in parts])
-
-
-def _gaussian(t: Doubles, values: Doubles, seconds: float) -> Doubles:
-    """`values` at the times `t` without gaps, smoothed."""
-    if len(t) == 1:
-        return values.copy()
-    edges = np.concatenate([t[:1], (t[1:] + t[:-1]) / 2, t[-1:]])
-    spans = np.diff(edges)
-    first = np.searchsorted(t, t - _KERNEL * seconds)
-    last = np.searchsorted(t, t + _KERNEL * seconds, side="right")
-    smoothed = np.empty_like(values)
-    for i, (a, b) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
-        weights = spans[a:b] * np.exp(-0.5 * ((t[a:b] - t[i]) / seconds) ** 2)
-        smoothed[i] = weights @ values[a:b] / weights.sum()
-    return smoothed
 
 
 def _check(**seconds: float) -> None:

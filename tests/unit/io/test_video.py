@@ -21,7 +21,7 @@ from synthetic_video import (  # noqa: E402
 
 from mien.errors import MissingExtraError, UnreadableError, UsageError  # noqa: E402
 from mien.io.container import quarter_turns, upright  # noqa: E402
-from mien.io.video import VideoInfo, open_video, probe, read_video  # noqa: E402
+from mien.io.video import VideoInfo, probe, read_video  # noqa: E402
 from mien.types import Frame, Unreadable  # noqa: E402
 
 
@@ -456,7 +456,7 @@ def test_without_pyav_the_extra_is_named(monkeypatch, plain):
 
 
 def test_closing_ends_the_frames(plain):
-    with open_video(plain, every=2) as frames:
+    with read_video(plain, every=2) as frames:
         assert [frame.index for frame in itertools.islice(frames, 3)] == [0, 2, 4]
         assert frames.info.frames == 100
     assert list(frames) == []

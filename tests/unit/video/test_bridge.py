@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from mien.labels import EIGHT
@@ -35,6 +37,13 @@ def test_a_short_gap_is_filled_on_a_straight_line_and_marked():
     assert [o.faces[0].valence for o in out] == pytest.approx([0.2, 0.1, 0, -0.1, -0.2])
     assert [o.faces[0].expression for o in out][3] == "neutral"
     assert out[1].status == "ok" and out[1].faces[0].face_score == 0
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_what_is_filled_in_is_uncertain_where_an_end_is(before, after):
+    ends = [replace(face(3), uncertain=bool(one)) for one in (before, after)]
+    out = list(bridge(clip([ends[0]], [], [ends[1]]), 0.5))
+    assert out[1].faces[0].bridged and out[1].faces[0].uncertain == (before + after > 0)
 
 
 def test_a_gap_longer_than_that_stays_open():

@@ -1,4 +1,4 @@
-"""Spans, shares and their texts, counted by hand."""
+"""Spans, counted by hand."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from mien.errors import UsageError
 from mien.labels import EIGHT
 from mien.types import Face, Observation, Smoothed
-from mien.video.events import Event, Shares, describe, events, shares
+from mien.video.events import events, frame_lengths
 from mien.video.reading import Reading, readings
 
 KEYS = {"n": "neutral", "h": "happiness", "s": "sadness"}
@@ -83,7 +83,14 @@ def test_what_is_missing_from_a_file_is_no_expression():
     told = [labelled(t, i, "happiness") for i, t in enumerate(times)]
     found = events(told, times, shortest=0)
     assert spans(found) == [("h", 0.0, 1.2), ("h", 600.0, 600.2)]
-    assert shares(told, times)[0].seconds == pytest.approx(1.4)
+    assert sum(frame_lengths(np.array(times))) == pytest.approx(1.4)
+
+
+def test_how_long_frames_count():
+    assert frame_lengths(np.array([0.0, 0.1, 0.4])).tolist() == pytest.approx([0.1, 0.3, 0.3])
+    assert frame_lengths(np.array([0.0, 2.0, 4.0, 14.0, 16.0])).tolist() == [2, 2, 3, 2, 2]
+    assert frame_lengths(np.array([5.0])).tolist() == [0]
+    assert frame_lengths(np.array([])).tolist() == []
 
 
 def test_rare_frames_last_until_the_next_one():
@@ -134,62 +141,21 @@ def test_people_are_kept_apart():
     ]
 
 
-def test_shares_of_the_time_seen():
-    """Ten frames, two without the face and one bridged: 0.7 s seen, 0.4 of them happy."""
-    (found,) = shares(film("hhhhN..nnn"), np.arange(10) / 10)
-    assert found.seconds == pytest.approx(0.7)
-    assert list(found.parts) == ["happiness", "neutral"]
-    assert found.parts == pytest.approx({"happiness": 4 / 7, "neutral": 3 / 7})
+def test_nothing_seen():
+    assert events([], []) == events([], [0.0, 0.1]) == []
+    assert events([labelled(0.0, 0, "happiness")], [0.0]) == []
 
 
-def test_shares_count_time_and_not_frames():
-    times = [0.0, 0.1, 0.2, 0.3, 1.0, 1.1]
-    told = [labelled(t, i, "happiness" if i == 3 else "neutral") for i, t in enumerate(times)]
-    (found,) = shares(told, times)
-    assert found.seconds == pytest.approx(1.2)
-    assert found.parts == pytest.approx({"happiness": 0.7 / 1.2, "neutral": 0.5 / 1.2})
-
-
-def test_shares_by_person():
-    told = film("hh", fps=2, face_id=5) + film("n.", fps=2, face_id=2)
-    assert shares(told, [0.0, 0.5]) == [
-        Shares(2, 0.5, {"neutral": 1.0}),
-        Shares(5, 1.0, {"happiness": 1.0}),
-    ]
-
-
-@pytest.mark.parametrize("count", [events, shares])
-def test_nothing_seen(count):
-    assert count([], []) == count([], [0.0, 0.1]) == []
-    assert count([labelled(0.0, 0, "happiness")], [0.0]) == []
-
-
-@pytest.mark.parametrize("count", [events, shares])
-def test_what_cannot_be_counted(count):
+def test_what_cannot_be_counted():
     with pytest.raises(UsageError, match=r"face 0 is read at 0\.1 s, but no frame is"):
-        count(film("hh"), [0.0])
+        events(film("hh"), [0.0])
     with pytest.raises(UsageError, match="face 0 is read twice"):
-        count(film("hh") + film("h"), [0.0, 0.1])
+        events(film("hh") + film("h"), [0.0, 0.1])
 
 
 def test_negative_lengths():
     with pytest.raises(UsageError, match="shortest and merge"):
         events([], [], merge=-1)
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "text"),
-    [
-        (12.4, 15.0, "00:12.4–00:15.0"),
-        (0.0, 59.96, "00:00.0–01:00.0"),
-        (3599.96, 3725.0, "1:00:00.0–1:02:05.0"),
-        (-0.04, 600.04, "00:00.0–10:00.0"),
-        (-1.5, 0.25, "-00:01.5–00:00.2"),
-    ],
-)
-def test_in_words(start, end, text):
-    event = Event(0, "happiness", start, end, 0.914, 13.0, 390)
-    assert describe(event) == f"happiness {text}, peak 0.91"
 
 
 def face(face_id, chance, **more):

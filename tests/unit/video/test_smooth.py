@@ -6,7 +6,7 @@ import pytest
 from mien.errors import UsageError
 from mien.labels import EIGHT
 from mien.video.reading import Reading
-from mien.video.smooth import LabelHold, Smoother, smooth_series
+from mien.video.smooth import LabelHold, Smoother
 
 TENTHS = np.arange(20) / 10
 
@@ -180,40 +180,6 @@ def test_a_label_is_begun_anew_after_a_gap():
     assert labels(hold, lambda t: 0.0 if t < 1 else 1.0, [0.0, 2.0]) == ["neutral", "happiness"]
 
 
-@pytest.mark.parametrize("fps", [10, 30])
-def test_a_centred_kernel_has_no_delay(fps):
-    """A Gaussian over a Gaussian is a wider one: the variances add, and the top stays put."""
-    t = np.arange(0, 6 * fps + 1) / fps
-    bump = np.exp(-0.5 * ((t - 3) / 0.4) ** 2)
-    want = 0.8 * np.exp(-0.5 * ((t - 3) / 0.5) ** 2)
-    assert smooth_series(t, bump, 0.3) == pytest.approx(want, abs=2e-3)
-
-
-def test_a_centred_kernel_with_uneven_frames():
-    """Straight lines stay straight, away from the ends, and rows are smoothed column by column."""
-    t = np.cumsum(np.random.default_rng(2).uniform(0.02, 0.06, 200))
-    rows = np.column_stack([2 * t - 1, np.full(200, 0.25)])
-    inner = (t > t[0] + 1) & (t < t[-1] - 1)
-    got = smooth_series(t, rows, 0.2)
-    assert got.shape == rows.shape
-    assert got[inner, 0] == pytest.approx(rows[inner, 0], abs=0.01)
-    assert got[:, 1] == pytest.approx(0.25)
-
-
-def test_nothing_is_carried_over_a_gap():
-    t = np.array([0.0, 0.1, 0.2, 1.3, 1.4])
-    values = np.array([0.0, 0.0, 0.0, 1.0, 1.0])
-    assert smooth_series(t, values, 0.5, gap=1.0).tolist() == values.tolist()
-    assert smooth_series(t, values, 0.5, gap=2.0)[2] > 0.01
-
-
-def test_short_series():
-    assert smooth_series(np.array([]), np.array([]), 1.0).shape == (0,)
-    assert smooth_series(np.array([3.0]), np.array([[7.0, 8.0]]), 1.0).tolist() == [[7.0, 8.0]]
-    copied = np.array([1.0, 2.0])
-    assert smooth_series(np.array([0.0, 1.0]), copied, 0) is not copied
-
-
 @pytest.mark.parametrize(
     "call",
     [
@@ -222,9 +188,6 @@ def test_short_series():
         lambda: Smoother(1, gap=-1),
         lambda: LabelHold(hold=-0.1),
         lambda: LabelHold(margin=1.5),
-        lambda: smooth_series(np.array([0.0, 0.0]), np.zeros(2), 1),
-        lambda: smooth_series(np.array([0.0, 1.0]), np.zeros(3), 1),
-        lambda: smooth_series(np.array([0.0]), np.zeros(1), -1),
     ],
 )
 def test_what_cannot_be_smoothed(call):

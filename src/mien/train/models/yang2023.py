@@ -9,7 +9,7 @@ with 64, 128, 256, 512, 512 and 512 channels; the weights of the convolutions st
 Then: dropout 0.2, 4096 units, dropout 0.5, 1024 units, 256 units, each with RReLU, and the classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -101,18 +101,21 @@ def _fully_connected(inputs: int, fc: Sequence[int], dropout: tuple[float, float
     return nn.Sequential(*layers)
 
 
-@register("Yang et al. 2023")
-def yang_cnn3(
-    heads: Mapping[str, int],
-    *,
-    channels: int = 1,
-    size: int = 48,
-    fc: Sequence[int] = FC,
-    dropout: tuple[float, float] = (0.2, 0.5),
-) -> nn.Module:
-    """Three convolutions: 42,582,919 parameters with seven classes, 0.128 G MAC at 48x48.
+def _architecture(name: str, pools: Sequence[bool], about: str) -> Callable[..., nn.Module]:
+    """Register the network with one convolution per entry of `pools` as `name`."""
 
-    Ninety-nine in a hundred parameters are in the fully connected layers.
+    def builder(
+        heads: Mapping[str, int],
+        *,
+        channels: int = 1,
+        size: int = 48,
+        fc: Sequence[int] = FC,
+        dropout: tuple[float, float] = (0.2, 0.5),
+    ) -> nn.Module:
+        return PlainNetwork(heads, pools, channels, size, fc, dropout)
+
+    builder.__name__ = builder.__qualname__ = name
+    builder.__doc__ = f"""{about}
 
     Args:
         heads: outputs of each head.
@@ -121,49 +124,24 @@ def yang_cnn3(
         fc: widths of the fully connected layers; the last is what `features` gives.
         dropout: before the first and the second fully connected layer.
     """
-    return PlainNetwork(heads, (True,) * 3, channels, size, fc, dropout)
+    return register("Yang et al. 2023")(builder)
 
 
-@register("Yang et al. 2023")
-def yang_cnn4(
-    heads: Mapping[str, int],
-    *,
-    channels: int = 1,
-    size: int = 48,
-    fc: Sequence[int] = FC,
-    dropout: tuple[float, float] = (0.2, 0.5),
-) -> nn.Module:
-    """Four convolutions: 24,889,735 parameters with seven classes. Options as in `yang_cnn3`."""
-    return PlainNetwork(heads, (True,) * 4, channels, size, fc, dropout)
-
-
-@register("Yang et al. 2023")
-def yang_cnn5(
-    heads: Mapping[str, int],
-    *,
-    channels: int = 1,
-    size: int = 48,
-    fc: Sequence[int] = FC,
-    dropout: tuple[float, float] = (0.2, 0.5),
-) -> nn.Module:
-    """Five convolutions: 10,473,351 parameters with seven classes. Options as in `yang_cnn3`."""
-    return PlainNetwork(heads, (True,) * 5, channels, size, fc, dropout)
-
-
-@register("Yang et al. 2023")
-def yang_cnn6(
-    heads: Mapping[str, int],
-    *,
-    channels: int = 1,
-    size: int = 48,
-    fc: Sequence[int] = FC,
-    dropout: tuple[float, float] = (0.2, 0.5),
-) -> nn.Module:
-    """Six convolutions: 12,834,183 parameters with seven classes. Options as in `yang_cnn3`.
-
-    48 pixels can be halved five times only (48, 24, 12, 6, 3, 1). The fifth block therefore does
-    not pool, so that the sixth still sees 3x3 maps and pools those [our choice; the paper's is not
-    known].
-    """
-    pools = (True, True, True, True, False, True)
-    return PlainNetwork(heads, pools, channels, size, fc, dropout)
+#: Ninety-nine in a hundred parameters are in the fully connected layers. 0.128 G MAC at 48x48.
+yang_cnn3 = _architecture(
+    "yang_cnn3", (True,) * 3, "Three convolutions: 42,582,919 parameters with seven classes."
+)
+yang_cnn4 = _architecture(
+    "yang_cnn4", (True,) * 4, "Four convolutions: 24,889,735 parameters with seven classes."
+)
+yang_cnn5 = _architecture(
+    "yang_cnn5", (True,) * 5, "Five convolutions: 10,473,351 parameters with seven classes."
+)
+#: 48 pixels can be halved five times only (48, 24, 12, 6, 3, 1). The fifth block therefore does
+#: not pool, so that the sixth still sees 3x3 maps and pools those [our choice; the paper's is not
+#: known].
+yang_cnn6 = _architecture(
+    "yang_cnn6",
+    (True, True, True, True, False, True),
+    "Six convolutions: 12,834,183 parameters with seven classes.",
+)
