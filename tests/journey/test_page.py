@@ -1,145 +1,26 @@
-"""The page of `mien serve` in Chromium, before a camera that shows a face.
+"""The page of `mien serve` in Chromium, before a camera that shows a face: what it reads and keeps.
 
 MIEN_AXE may name axe-core's axe.min.js; without it only what is checked by hand here is.
 MIEN_SHOTS may name a folder for pictures of the page, to be looked at.
 """
 
-import csv
-import io
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from page_in_browser import CAMERA, camera_flags, chromium, contrast, write_camera
+from page_in_browser import CAMERA
 from PIL import Image
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
+from served_page import PATIENCE, Page, end, start
+
 import mien
 from mien.labels import EIGHT
-from mien.report.table import VIDEO_COLUMNS
 
 pytestmark = pytest.mark.journey
-
-PATIENCE = 60_000  # milliseconds: the machine may be busy
-SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-
-
-def start(port=0):
-    """A server's process and its port."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mien.cli.main", "serve", "--quiet", "--port", str(port)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    found = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
-    assert found
-    return process, int(found[1])
-
-
-def end(process):
-    process.send_signal(signal.SIGTERM)
-    process.wait(timeout=60)
-    process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def address():
-    process, port = start()
-    yield f"http://127.0.0.1:{port}/"
-    end(process)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory, examples):
-    film = write_camera(tmp_path_factory.mktemp("camera") / "face.mjpeg", examples / "obama.jpg")
-    with chromium(*camera_flags(film)) as found:
-        yield found
-
-
-class Page:
-    """A tab with the page, and what it complained of and asked for."""
-
-    def __init__(self, browser, address, *, size="desktop", scheme="light", script=None):
-        self.expect = browser.expect
-        width, height = SIZES[size]
-        viewport = {"width": width, "height": height}
-        self.context = browser.new_context(viewport=viewport, color_scheme=scheme)
-        self.tab = self.context.new_page()
-        self.complaints, self.asked = [], []
-        self.tab.on("console", lambda message: self.complaints.append(message.text))
-        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.tab.on("request", lambda request: self.asked.append(request.url))
-        if script:
-            self.tab.add_init_script(script)
-        self.tab.goto(address)
-        self.says("Ready.")
-
-    def says(self, text):
-        self.expect(self.tab.locator("#state")).to_have_text(text, timeout=PATIENCE)
-
-    def start_camera(self):
-        self.tab.click("#camera")
-        self.tab.click("#agree")
-        self.tab.wait_for_selector(".card", timeout=PATIENCE)
-        self.says("The camera is on.")
-
-    def pause(self):
-        """Press Pause and wait for the answers that are under way."""
-        self.tab.click("#pause")
-        self.says("Paused. The camera is still on.")
-        rows = -1
-        while rows != (rows := len(self.rows())):
-            self.tab.wait_for_timeout(1500)
-
-    def rows(self):
-        with self.tab.expect_download() as told:
-            self.tab.click("#csv")
-        assert told.value.suggested_filename == "mien.csv"
-        text = Path(told.value.path()).read_text("utf-8")
-        assert tuple(next(csv.reader(io.StringIO(text)))) == VIDEO_COLUMNS
-        return list(csv.DictReader(io.StringIO(text)))
-
-    def is_accessible(self):
-        """axe-core, where it is, finds nothing wrong with the page as it is now."""
-        if axe := os.environ.get("MIEN_AXE"):
-            self.tab.evaluate(Path(axe).read_text("utf-8"))
-            found = self.tab.evaluate("async () => (await axe.run()).violations")
-            assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in found] == []
-
-    def coloured(self, canvas):
-        """How many pixels of a canvas are neither grey nor empty."""
-        return self.tab.eval_on_selector(
-            canvas,
-            """(node) => {
-              const copy = new OffscreenCanvas(node.width, node.height);
-              const context = copy.getContext("2d", { willReadFrequently: true });
-              context.drawImage(node, 0, 0);
-              const { data } = context.getImageData(0, 0, node.width, node.height);
-              let n = 0;
-              for (let i = 0; i < data.length; i += 4)
-                n += Math.max(...data.slice(i, i + 3)) - Math.min(...data.slice(i, i + 3)) > 60;
-              return n;
-            }""",
-        )
-
-
-@pytest.fixture
-def page(browser, address):
-    page = Page(browser, address)
-    yield page
-    assert page.complaints == []
-    home = urlsplit(address).netloc
-    assert {urlsplit(url).netloc for url in page.asked if url.startswith("http")} == {home}
-    page.context.close()
 
 
 def test_the_camera_starts_only_when_all_agree(page):
@@ -168,7 +49,10 @@ def test_a_face_before_the_camera_is_read(page):
     spoken = re.compile(r"person 0, happiness \d+ %")
     page.expect(page.tab.locator("#spoken")).to_have_text(spoken, timeout=PATIENCE)
     assert "person 0, happiness" in page.tab.get_attribute("#picture", "aria-label")
-    assert "mien-tiny tells no valence and arousal" in page.tab.text_content("#affect")
+    affect = mien.load_classifier("mien-tiny").spec.has_affect
+    assert page.tab.is_visible("#affect") != affect
+    assert ("mien-tiny tells no valence and arousal" in page.tab.text_content("body")) != affect
+    assert card.locator(".circle").count() == affect
     page.tab.check("#crops")
     page.tab.wait_for_selector(".crop img", timeout=PATIENCE)
     size = page.tab.eval_on_selector(".crop img", "(i) => i.decode().then(() => i.naturalWidth)")
@@ -198,7 +82,7 @@ def test_the_timeline_grows_and_the_table_holds_what_was_read(page):
         assert (row["status"], row["expression"]) == ("ok", "happiness")
         assert sum(float(row[label]) for label in EIGHT) == pytest.approx(1, abs=1e-3)
         assert sum(float(row[f"smooth_{label}"]) for label in EIGHT) == pytest.approx(1, abs=1e-3)
-        assert row["valence"] == ""
+        assert (row["valence"] != "") == mien.load_classifier("mien-tiny").spec.has_affect
     page.tab.click("#pause")
     page.says("The camera is on.")
 
@@ -406,91 +290,3 @@ def test_a_server_that_goes_is_waited_for(browser):
     page.tab.click("#stop")
     page.context.close()
     end(process)
-
-
-def test_the_keyboard_does_everything(page):
-    page.tab.focus("#camera")
-    page.tab.keyboard.press("Enter")
-    assert page.tab.is_visible("#consent")
-    page.tab.keyboard.press("Escape")
-    assert not page.tab.is_visible("#consent")
-    page.tab.keyboard.press("Enter")
-    page.tab.keyboard.press("Enter")  # the first button of the dialog has the focus
-    page.tab.wait_for_selector(".card", timeout=PATIENCE)
-    page.tab.focus("#open")
-    reached = []
-    for _ in range(6):
-        page.tab.keyboard.press("Tab")
-        reached.append(page.tab.evaluate("document.activeElement.id"))
-    assert reached == ["pause", "stop", "model", "crops", "snapshot", "csv"]
-
-
-def test_what_has_a_purpose_has_a_name(page):
-    """Every control has a name, every section a heading, and what changes is told politely."""
-    nameless = page.tab.eval_on_selector_all(
-        "button, select, input",
-        "all => all.filter((n) => !(n.textContent.trim() || n.labels?.length ||"
-        " n.getAttribute('aria-label'))).map((n) => n.id)",
-    )
-    assert nameless == []
-    assert page.tab.get_attribute("#state", "role") == "status"
-    assert page.tab.get_attribute("#spoken", "aria-live") == "polite"
-    assert page.tab.locator("html[lang=en]").count() == 1
-    assert page.tab.locator("main").count() == page.tab.locator("h1").count() == 1
-    headless = page.tab.eval_on_selector_all(
-        "section, dialog",
-        "all => all.filter((n) => !document.getElementById(n.getAttribute('aria-labelledby')))",
-    )
-    assert headless == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
-def test_it_fits_and_can_be_read(browser, address, size, scheme):
-    """No sideways scrolling; text at 4.5 to 1 or more (WCAG 2, AA); axe-core finds nothing."""
-    page = Page(browser, address, size=size, scheme=scheme)
-    page.start_camera()
-    page.tab.check("#crops")
-    page.tab.wait_for_selector(".crop img", timeout=PATIENCE)
-    assert page.tab.evaluate("document.documentElement.scrollWidth") == SIZES[size][0]
-    low = page.tab.eval_on_selector_all(
-        ".tools button:enabled",
-        "all => all.map((n) => n.getBoundingClientRect().height).filter((h) => h > 0 && h < 38)",
-    )
-    assert low == []  # fingers are wide
-    pairs = page.tab.evaluate(
-        """() => {
-            const of = (selector, name) =>
-                getComputedStyle(document.querySelector(selector))[name];
-            const body = of("body", "backgroundColor"), card = of(".card", "backgroundColor");
-            return [
-                [of("body", "color"), body], [of("#rate", "color"), body],
-                [of("#affect", "color"), body],
-                [of("a", "color"), of(".notice", "backgroundColor")],
-                [of(".value", "color"), card], [of("figcaption", "color"), card],
-                [of("#csv", "color"), of("#csv", "backgroundColor")],
-                [of("#agree", "color"), of("#agree", "backgroundColor")],
-                [of(".chip", "color"), of(".chip", "backgroundColor")],
-            ];
-        }"""
-    )
-    assert min(contrast(*pair) for pair in pairs) >= 4.5, pairs
-    if shots := os.environ.get("MIEN_SHOTS"):
-        page.tab.screenshot(path=f"{shots}/{size}-{scheme}.png", full_page=True)
-    page.is_accessible()
-    assert page.complaints == []
-    page.context.close()
-
-
-def test_nothing_moves_for_those_who_want_it_still(browser, address):
-    context = browser.new_context(reduced_motion="reduce")
-    tab = context.new_page()
-    tab.goto(address)
-    tab.click("#camera")
-    tab.click("#agree")
-    tab.wait_for_selector(".fill", timeout=PATIENCE)
-    durations = tab.eval_on_selector_all(
-        "*", "all => [...new Set(all.map((n) => getComputedStyle(n).transitionDuration))]"
-    )
-    assert durations == ["0s"]
-    context.close()

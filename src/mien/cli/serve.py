@@ -8,14 +8,14 @@ import os
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from mien.cli.flags import call
+from mien.cli.flags import Without, call
 from mien.cli.main import NOTICE, OK
 from mien.errors import MienError, MissingExtraError, UsageError
 from mien.pipeline import Options
-from mien.runtime.classify import DEFAULT_MODEL
 from mien.runtime.store import bundled
 
 if TYPE_CHECKING:
@@ -32,16 +32,12 @@ def serve(
     port: int = 8000,
     token: str | None = None,
     allow_host: list[str] | None = None,
-    model: str = DEFAULT_MODEL,
+    options: Annotated[Options, Without("min_face", "max_pixels", "device", "threads")],
     also: list[str] | None = None,
-    detector: str = "auto",
-    min_score: float | None = None,
-    max_faces: int | None = None,
-    max_side: int = 640,
     workers: int = 0,
     max_pixels: int = 25_000_000,
     max_mb: int = 20,
-    max_waiting: int = 32,
+    max_waiting: int = 64,
     keep: float = 900.0,
     quiet: bool = False,
 ) -> int:
@@ -58,12 +54,9 @@ def serve(
         token: What clients must show, 16 or more signs. The variable MIEN_TOKEN keeps it out of
             the list of processes.
         allow_host: A further name that the server is called by; may be repeated.
+        options: How pictures are analysed.
         model: The model for requests that name none; a name or an .onnx file.
         also: A model that requests may name beside it; may be repeated. All bundled ones may be.
-        detector: The face detector: auto, yunet, libface, haar, or none.
-        min_score: Leave out faces that the detector is less sure of, 0 to 1.
-        max_faces: Keep at most so many faces, the surest ones.
-        max_side: Look for faces in the picture shrunk to this long side.
         workers: Threads that decode pictures and look for faces; 0: one per processor.
         max_pixels: Refuse pictures with more pixels.
         max_mb: Refuse pictures of more megabytes.
@@ -75,12 +68,13 @@ def serve(
     from mien.serve.access import Access
     from mien.serve.app import build
     from mien.serve.limits import Limits
+    from mien.serve.memory import keep_freed
     from mien.serve.pool import Pool
 
     access = Access(host, token or os.environ.get("MIEN_TOKEN"), tuple(allow_host or ()))
     limits = Limits(body=max_mb << 20, pixels=max_pixels, waiting=max_waiting, keep_sec=_kept(keep))
-    options = Options(model, detector, min_score=min_score, max_faces=max_faces, max_side=max_side)
     _log(quiet)
+    keep_freed()
     with _listen(host, port) as listening:
         others = [*(also or ()), *bundled()]
         pool = Pool(options, others, limits=limits, workers=workers or os.cpu_count() or 1)
@@ -91,7 +85,7 @@ def serve(
 
 def run(argv: Sequence[str]) -> int:
     """Run the verb with its command-line words."""
-    return call(serve, argv, prog="mien serve")
+    return call(serve, argv, prog="mien serve", config=True)
 
 
 def _uvicorn() -> Any:
@@ -179,6 +173,9 @@ def _server(uvicorn: Any, app: Any, limits: Limits, started: Callable[[], None])
 def _log(quiet: bool) -> None:
     from mien.serve.log import JsonLines
 
+    # What Pillow warns of in damaged pictures is no line of this log, and Python remembers each.
+    warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())  # nor what libraries say of bad forms
     writing = logging.StreamHandler(sys.stderr)
     writing.setFormatter(JsonLines())
     for name, level in (

@@ -82,15 +82,16 @@ def distinct(boxes: Floats, scores: Floats) -> NDArray[np.intp]:
         boxes: (n, 4) x0 y0 x1 y1.
         scores: (n,).
     """
-    order = np.argsort(-scores, kind="stable")
+    left = np.argsort(-scores, kind="stable")
     kept: list[int] = []
-    for i in order.tolist():
-        shared = _intersection(boxes[i], boxes[kept])
-        one, others = _area(boxes[i]), _area(boxes[kept])
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        shared = _intersection(boxes[best], boxes[left])
+        one, others = _area(boxes[best]), _area(boxes[left])
         same = shared > _SAME_FACE_IOU * (one + others - shared)
         nested = shared > _SAME_FACE_NESTED * np.minimum(one, others)
-        if not (same | nested).any():
-            kept.append(i)
+        left = left[~(same | nested)]
     return np.array(kept, np.intp)
 
 

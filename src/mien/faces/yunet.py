@@ -45,9 +45,10 @@ def _find(session: Any, names: list[str], rgb: Image) -> Faces:
 def _blob(rgb: Image) -> Floats:
     """The picture as (1, 3, H, W) float BGR 0..255, padded with black to multiples of 32."""
     height, width, _ = rgb.shape
-    blob = np.zeros((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), np.float32)
-    blob[0, :, :height, :width] = rgb[:, :, ::-1].transpose(2, 0, 1)
-    return blob
+    planes = np.zeros((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), np.uint8)
+    for plane, channel in zip(planes[0], (2, 1, 0), strict=True):  # while a pixel is one byte long
+        plane[:height, :width] = rgb[:, :, channel]
+    return planes.astype(np.float32)
 
 
 def _decode(outputs: dict[str, Floats], stride: int, columns: int) -> tuple[Floats, ...]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,6 +45,8 @@ HEADERS: dict[str, str] = {
     "Cache-Control": "no-store",
 }
 """What every answer carries, unless the route says otherwise."""
+
+_ADDED = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 _UNREAD = frozenset({400, 401, 403, 404, 405, 408, 413, 421})  # sent before the body was read
 
@@ -141,9 +143,9 @@ class _Exchange:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             self.started = True
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers.setdefault(name, value)
+            told = {name.lower() for name, _ in message.get("headers", ())}
+            added = [header for header in _ADDED if header[0] not in told]
+            message = {**message, "headers": [*message.get("headers", ()), *added]}
         elif message["type"] in ("websocket.accept", "websocket.close"):
             self.started = True
         await self._send(message)

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from mien.errors import MienError, TooLargeError, UnreadableError
 from mien.io.container import load_av
 from mien.io.sinks import open_sink
-from mien.io.video import open_video, probe
+from mien.io.video import probe, read_video
 from mien.pipeline import Analyzer
 from mien.report.page import write_page
 from mien.report.reading import read_recording
@@ -230,7 +230,7 @@ class Jobs:
         deadline = time.monotonic() + self._limits.job_sec
         table = job.folder / "table.csv"
         with ExitStack() as stack:
-            frames = stack.enter_context(open_video(job.video, fps=job.ask.fps, threads="NONE"))
+            frames = stack.enter_context(read_video(job.video, fps=job.ask.fps, threads="NONE"))
             sinks = [
                 stack.enter_context(open_sink("csv", table, VIDEO_COLUMNS)),
                 stack.enter_context(open_sink("jsonl", job.folder / "table.jsonl", VIDEO_COLUMNS)),

@@ -45,7 +45,7 @@ class Limits:
     """One video."""
     pixels: int = 25_000_000
     """Pixels of a picture or of a video's frame, by its header."""
-    waiting: int = 32
+    waiting: int = 64
     """Pictures that are being read or wait for it; more are told to come back."""
     streams: int = 8
     """Live streams at a time."""

@@ -32,6 +32,7 @@ class Reading(_Record):
     probabilities: dict[str, float] | None = None
     valence: float | None = None
     arousal: float | None = None
+    uncertain: bool = Field(False, description="Less probable than the model's threshold.")
 
 
 class FaceRecord(Reading):

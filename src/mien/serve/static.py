@@ -200,7 +200,7 @@ def _networks(models: Sequence[str | Path]) -> dict[str, bytes]:
             "file": name,
             "sha256": hashlib.sha256(content).hexdigest(),
             "size_bytes": len(content),
-            "has_affect": any(head.name == "affect" for head in spec.heads),
+            "has_affect": spec.has_affect,
             "spec": dataclasses.asdict(spec),
         }
         cards.append(card)

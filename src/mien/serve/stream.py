@@ -37,7 +37,10 @@ class Stream:
         self._received = self._answered = 0
         self._people = Follower()
         self._pending: list[Result] = []
-        self._smoothed = smooth(iter(self._pending.pop, None), Motion(smooth=ask.smooth))
+        threshold = pool.model(ask.model).spec.answer.threshold
+        self._smoothed = smooth(
+            iter(self._pending.pop, None), Motion(smooth=ask.smooth), lambda: threshold
+        )
 
     async def run(self) -> None:
         """Accept the connection and serve it until it ends."""

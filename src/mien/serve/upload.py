@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from python_multipart import MultipartParser
@@ -19,6 +21,7 @@ from mien.serve.limits import RefusedError
 Part = Literal["probabilities", "affect", "crops"]
 
 _FIELDS, _FIELD_BYTES = 16, 4096
+_SHORT_QUERY = 256  # what is remembered of queries stays small
 _RAW = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
 _DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]{1,9}://", re.IGNORECASE)
@@ -121,10 +124,30 @@ def parse_upload(body: bytes, content_type: str, ask: Ask) -> Upload:
     )
 
 
+def parse_query(query: bytes) -> Ask:
+    """What the query of a request for a photo asks. Those who ask often ask the same.
+
+    Args:
+        query: as it was sent, without the question mark.
+
+    Raises:
+        RefusedError: 422, an option that is not known or out of range.
+    """
+    return _parsed(query) if len(query) <= _SHORT_QUERY else _parsed.__wrapped__(query)
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(query: bytes) -> Ask:
+    options: dict[str, Any] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        options[name] = [*options.get(name, ()), value] if name == "return" else value
+    return parse_ask(Ask, options)
+
+
 C = TypeVar("C", bound=Choice)
 
 
-def parse_ask(kind: type[C], options: Mapping[str, str]) -> C:
+def parse_ask(kind: type[C], options: Mapping[str, Any]) -> C:
     """The options as they were written.
 
     Raises:

@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
 from uploads import form, jpeg, noise, png, png_of_size, zip_bomb
@@ -16,12 +17,13 @@ from mien.faces.crop import cut, recipe, to_grey
 from mien.labels import EIGHT
 from mien.pipeline import Options
 from mien.serve.access import Access
-from mien.serve.app import build
+from mien.serve.app import Api, build
 from mien.serve.guard import HEADERS
 from mien.serve.limits import Limits
 from mien.serve.pool import Pool
 from mien.serve.schema import Analysis, Models, Problem
 from mien.serve.site import Site
+from mien.serve.upload import Ask, parse_query
 
 PHOTO = jpeg(noise())
 
@@ -66,7 +68,8 @@ def test_answers_keep_to_the_published_schema(client):
     told = Analysis.model_validate(post(client, PHOTO, query="?crops=1").json())
     assert list(told.faces[0].probabilities) == list(EIGHT)
     models = Models.model_validate(client.get("/v1/models").json())
-    assert [(m.name, m.has_affect) for m in models.models] == [("mien-tiny", False)]
+    has_affect = mien.load_classifier("mien-tiny").spec.has_affect
+    assert [(m.name, m.has_affect) for m in models.models] == [("mien-tiny", has_affect)]
     assert models.models[0].sha256 == told.model_sha256
 
 
@@ -97,6 +100,38 @@ def test_options_are_kept_to(client):
     assert "max_faces" in problem(post(client, body, kind), 422)
     body = json.dumps({"image": "QUJD", "path": "/etc/passwd"})
     assert "path" in problem(post(client, body, "application/json"), 422)
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        (b"", {}),
+        (b"max_faces=2&min_score=0.5", {"max_faces": 2, "min_score": 0.5}),
+        (b"max_faces=2&max_faces=3", {"max_faces": 3}),
+        (b"return=crops%2Caffect", {"return": "crops,affect"}),
+        (b"return=crops&return=affect", {"return": ["crops", "affect"]}),
+        (b"crops=1&model=a+b", {"crops": True, "model": "a b"}),
+        (b"return=" + b"affect," * 100 + b"affect", {"return": ["affect"] * 101}),
+    ],
+)
+def test_a_query_asks_what_it_says(query, asked):
+    for _ in range(2):  # the second time out of memory
+        assert parse_query(query) == Ask.model_validate(asked)
+
+
+def test_queries_are_read_as_fastapi_reads_them(client, pool):
+    """The quick way of a photo's options and the published one refuse and take the same."""
+    slow = FastAPI()
+    api = Api(pool, Limits())
+    slow.add_api_route("/", api.analyze, methods=["POST"], response_model=None)
+    published = TestClient(slow)
+    wrong = ["max_faces=0", "max_faces=", "max_faces=1.5", "min_score=2", "min_score=nan"]
+    wrong += ["x=1", "return=", "return=crops,", "crops=maybe", "model=" + "m" * 201]
+    for query in wrong:
+        told = published.post(f"/?{query}", content=PHOTO)
+        assert told.status_code == 422
+        (first, *_) = told.json()["detail"]
+        assert first["msg"] in problem(post(client, PHOTO, query=f"?{query}"), 422), query
 
 
 def test_no_face_is_an_answer():

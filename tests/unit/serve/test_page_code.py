@@ -6,7 +6,7 @@ Python's. The tests skip without Playwright and Chromium.
 
 import importlib.util
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,11 @@ from mien.faces import yunet
 from mien.faces.crop import RECIPES
 from mien.faces.detect import _Searcher, _shrunk
 from mien.faces.selection import Options
-from mien.labels import COLOURS, EIGHT
+from mien.labels import CIRCUMPLEX, COLOURS, EIGHT
 from mien.report.shapes import SHADE, TEXTURES
 from mien.report.table import VIDEO_COLUMNS
 from mien.runtime.classify import answer, load_classifier
+from mien.spec import AffectMap
 from mien.video.reading import Reading
 from mien.video.smooth import LabelHold, Smoother
 
@@ -177,6 +178,7 @@ def test_probabilities_are_pythons_on_the_golden_crops(tab):
     assert np.abs(rows - want.probabilities).max() <= 0.5e-4 + 1e-6  # told to four decimals
     assert [face["expression"] for face in found] == want.top
     assert {face["valence"] for face in found} == {None}
+    assert [face["uncertain"] for face in found] == want.uncertain.tolist()
 
 
 def test_a_head_of_valence_and_arousal_is_clipped_and_priors_count(tab):
@@ -203,6 +205,50 @@ def test_a_head_of_valence_and_arousal_is_clipped_and_priors_count(tab):
     assert (got["valence"], got["arousal"]) == (1, -0.25)
 
 
+@pytest.mark.parametrize("head", ["answer", "fer2013"])
+def test_the_mean_position_and_what_is_uncertain_are_pythons(tab, head):
+    reads = load_classifier("mien-tiny")
+    crops = CROPS["square-v1"]
+    affect = AffectMap(head, CIRCUMPLEX, "a table")
+    tops = np.sort(reads(crops).probabilities.max(axis=1))
+    rule = replace(reads.spec.answer, threshold=float(tops[:2].mean()))
+    reads.spec = replace(reads.spec, affect=affect, answer=rule)
+    given = {
+        "crops": [pixels(crop) for crop in crops],
+        "spec": asdict(reads.spec),
+        "logits": {k: rows.ravel().tolist() for k, rows in reads.logits(crops).items()},
+    }
+    body = (
+        "const crops = x.crops.map((c) => ({...c, data: Uint8Array.from(c.data)}));"
+        " return m.classify(crops, x.spec, async () => Object.fromEntries("
+        "Object.entries(x.logits).map(([n, v]) => [n, Float32Array.from(v)])));"
+    )
+    found = run(tab, "classify.js", body, given)
+    want = reads(crops)
+    assert [face["valence"] for face in found] == pytest.approx(want.valence.tolist(), abs=6e-5)
+    assert [face["arousal"] for face in found] == pytest.approx(want.arousal.tolist(), abs=6e-5)
+    assert [face["uncertain"] for face in found] == want.uncertain.tolist()
+    assert want.uncertain.sum() == 1
+
+
+def test_an_uncertain_expression_has_a_question_mark(tab):
+    body = """
+      const of = (uncertain) => ({expression: "fear", probability: 0.31, uncertain});
+      const both = {...of(false), smoothed: of(true)};
+      return [m.caption(of(true)), m.caption(of(false)), m.caption(both)];"""
+    assert run(tab, "expressions.js", body) == ["fear? 31 %", "fear 31 %", "fear? 31 %"]
+
+
+def test_a_tables_uncertain_faces_are_ones(tab):
+    body = """
+      const t = new m.Table();
+      const read = {expression: "fear", probability: 0.3, probabilities: {}};
+      const face = {...read, face_id: 0, box: [0, 0, 1, 1], face_score: 1, uncertain: true};
+      t.add("a.jpg", "m", {faces: [face, {...face, uncertain: undefined, smoothed: face}]});
+      return t.rows.map((row) => [row.uncertain, row.smooth_uncertain]);"""
+    assert run(tab, "table.js", body) == [[1, None], [0, 1]]
+
+
 def test_readings_are_smoothed_and_held_like_pythons(tab):
     rng = np.random.default_rng(5)
     rows = rng.dirichlet(np.ones(8) * 0.4, 40).astype(np.float32)
@@ -216,7 +262,7 @@ def test_readings_are_smoothed_and_held_like_pythons(tab):
     body = (
         "const p = new m.People(); return x.times.map((t, i) => { p.identify([[0, 0, 9, 9]], t);"
         " const probabilities = Object.fromEntries(x.labels.map((l, k) => [l, x.rows[i][k]]));"
-        " return p.smooth(0, {probabilities, valence: null, arousal: null}, t); });"
+        " return p.smooth(0, {probabilities, valence: null, arousal: null}, t, 0.5); });"
     )
     got = run(tab, "people.js", body, given)
     assert [r["expression"] for r in got] == [r.expression for r in want]
@@ -224,6 +270,9 @@ def test_readings_are_smoothed_and_held_like_pythons(tab):
     for one, other in zip(got, want, strict=True):
         told = [one["probabilities"][label] for label in EIGHT]
         assert told == pytest.approx(other.probabilities.tolist(), abs=6e-5)
+        assert one["probability"] == one["probabilities"][one["expression"]]
+        assert one["uncertain"] == (other.probability(other.expression) < 0.5)
+    assert len({one["uncertain"] for one in got}) == 2
 
 
 def test_ids_stay_with_those_who_move_and_are_not_used_again(tab):

@@ -10,6 +10,7 @@ import pytest
 from mien.cli.main import main
 from mien.errors import ModelError, UsageError
 from mien.runtime import store
+from mien.runtime.classify import load_classifier
 from mien.serve import static
 from mien.serve.static import read_runtime, write_static
 
@@ -109,7 +110,7 @@ def test_the_page_is_told_of_the_models(tmp_path, detector, package):
     (model,) = told["models"]
     size = store.bundled()["mien-tiny"].stat().st_size
     assert (model["file"], model["size_bytes"]) == ("mien-tiny.onnx", size)
-    assert model["has_affect"] is False
+    assert model["has_affect"] is load_classifier("mien-tiny").spec.has_affect
     assert model["spec"]["input"]["crop"] == "square-v1"
     assert [len(head["labels"]) for head in model["spec"]["heads"]] == [7, 8]
     with pytest.raises(UsageError, match="two models are called 'mien-tiny'"):

@@ -283,7 +283,7 @@ function another() {
 
 function aboutModel() {
   by("affect").hidden = model().has_affect;
-  by("affect").textContent = `The model ${model().name} tells no valence and arousal, so no circle is drawn.`;
+  by("affect").textContent = model().has_affect ? "" : `The model ${model().name} tells no valence and arousal, so no circle is drawn.`;
 }
 
 async function begin() {

@@ -67,21 +67,33 @@ export async function classify(crops, spec, run) {
       return Array.from(outputs[name].subarray(n * k, (n + 1) * k));
     };
     const logits = Object.fromEntries(spec.heads.map(({ name }) => [name, row(name)]));
-    return { ...told(answer(spec, logits)), ...affect(logits) };
+    const parts = answer(spec, logits);
+    return { ...told(parts, spec.answer.threshold), ...affect(spec, logits, parts) };
   });
 }
 
 const rounded = (v) => Math.round(v * 1e4) / 1e4;
 
-// A reading as it is told: the expression and every probability, to four decimals.
-export function told(parts) {
-  const top = parts.indexOf(Math.max(...parts));
+// A reading as it is told: the expression and every probability, to four decimals. `shown` is the
+// label that is told, the most probable one unless another is held; below `threshold` it is
+// uncertain.
+export function told(parts, threshold = 0, shown = parts.indexOf(Math.max(...parts))) {
   const probabilities = Object.fromEntries(EIGHT.map((label, i) => [label, rounded(parts[i])]));
-  return { expression: EIGHT[top], probability: rounded(parts[top]), probabilities };
+  const probability = rounded(parts[shown]);
+  return { expression: EIGHT[shown], probability, probabilities, uncertain: parts[shown] < threshold };
 }
 
-function affect({ affect: row }) {
-  const [valence, arousal] = row ?? [];
+// Valence and arousal: of a head of their own, else the mean position of the expressions.
+function affect(spec, logits, parts) {
+  const [valence, arousal] = logits.affect ?? (spec.affect ? mean(spec, logits, parts) : []);
   const clipped = (v) => (v === undefined ? null : rounded(Math.min(1, Math.max(-1, v))));
   return { valence: clipped(valence), arousal: clipped(arousal) };
+}
+
+function mean(spec, logits, parts) {
+  const { head: name, positions } = spec.affect;
+  const head = spec.heads.find((one) => one.name === name);
+  const labels = head ? head.labels : EIGHT;
+  const weights = head ? softmax(Array.from(logits[name]), head.temperature) : parts;
+  return [0, 1].map((axis) => labels.reduce((sum, label, i) => sum + weights[i] * positions[label][axis], 0));
 }

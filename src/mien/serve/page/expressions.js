@@ -63,9 +63,10 @@ export const reading = (face) => face.smoothed ?? face;
 
 export const percent = (part) => `${Math.round(100 * part)} %`;
 
+// An uncertain expression has a question mark behind it.
 export const caption = (face) => {
-  const { expression, probability } = reading(face);
-  return `${expression} ${percent(probability)}`;
+  const { expression, probability, uncertain } = reading(face);
+  return `${expression}${uncertain ? "?" : ""} ${percent(probability)}`;
 };
 
 export const clock = (seconds) => {

@@ -93,8 +93,9 @@ class Live {
 
   evened(answer, t) {
     const ids = this.people.identify(answer.faces.map(({ box }) => box), t);
+    const { threshold } = this.backend.named(this.options.model).spec.answer;
     const faces = answer.faces
-      .map((face, i) => ({ ...face, face_id: ids[i], smoothed: this.people.smooth(ids[i], face, t) }))
+      .map((face, i) => ({ ...face, face_id: ids[i], smoothed: this.people.smooth(ids[i], face, t, threshold) }))
       .sort((a, b) => a.face_id - b.face_id);
     return { ...answer, faces };
   }

@@ -49,8 +49,8 @@ export class People {
     return ids;
   }
 
-  // The reading of the person `id` at the time `t`, smoothed.
-  smooth(id, read, t) {
+  // The reading of the person `id` at the time `t`, smoothed; uncertain below `threshold`.
+  smooth(id, read, t, threshold = 0) {
     const person = this.known.get(id);
     const raw = EIGHT.map((label) => read.probabilities[label]);
     const last = person.level;
@@ -64,12 +64,8 @@ export class People {
     };
     person.level = level;
     person.held = hold(person.held, level.parts, t);
-    const out = told(level.parts);
-    const expression = EIGHT[person.held.label];
-    return {
-      ...out, expression, probability: out.probabilities[expression],
-      valence: level.valence, arousal: level.arousal,
-    };
+    const out = told(level.parts, threshold, person.held.label);
+    return { ...out, valence: level.valence, arousal: level.arousal };
   }
 }
 

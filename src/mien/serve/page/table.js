@@ -5,8 +5,9 @@ import { EIGHT } from "./expressions.js";
 export const COLUMNS = [
   "source", "frame", "t_sec", "face_id", "status", "box_x0", "box_y0", "box_x1", "box_y1",
   "face_score", ...EIGHT, "expression", "probability", "valence", "arousal", "model", "schema",
+  "uncertain",
   "smooth_expression", "smooth_probability", "smooth_valence", "smooth_arousal",
-  ...EIGHT.map((label) => `smooth_${label}`), "error",
+  ...EIGHT.map((label) => `smooth_${label}`), "smooth_uncertain", "error",
 ];
 const SCHEMA = 1;
 export const MOST = 100_000; // rows that are kept: about an hour of one face at 30 frames a second
@@ -52,6 +53,7 @@ function fill(out, prefix, read) {
   for (const name of ["expression", "probability", "valence", "arousal"]) {
     out[prefix + name] = read[name];
   }
+  out[`${prefix}uncertain`] = read.uncertain ? 1 : 0;
   for (const label of EIGHT) out[prefix + label] = read.probabilities[label];
 }
 
