@@ -196,6 +196,7 @@ def catalogue():
 #: Trainable parameters, those and the running statistics, and millions of multiply-accumulates.
 PINNED = {
     "inception_v4": (42_679_816, 42_742_984, 12_253.97),
+    "mien_small": (1_051_471, 1_053_599, 73.31),
     "mini_xception": (56_951, 58_423, 5.52),
     "tian2022_a": (56_471, 57_463, 6.33),
     "tian2022_b": (55_831, 57_223, 19.14),

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import difflib
-import inspect
-import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_type_hints
 
 import yaml
 
 from mien.errors import DataError, UsageError
+from mien.fields import build, field_texts
 from mien.train.data.augment import AugmentConfig
 from mien.train.sections import (
     DataConfig,
@@ -25,8 +21,6 @@ from mien.train.sections import (
     OptimConfig,
     ReleaseConfig,
 )
-
-_EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
 @dataclass(frozen=True)
@@ -109,9 +103,7 @@ def load_config(path: Path, overrides: Mapping[str, str] | None = None) -> Train
             _set(raw, key.replace("-", "_").split("."), yaml.safe_load(text))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"{path}: not a readable recipe ({error})") from error
-    config = _build(TrainConfig, raw, str(path))
-    assert isinstance(config, TrainConfig)
-    return config
+    return build(TrainConfig, raw, str(path))
 
 
 def field_help() -> str:
@@ -127,24 +119,18 @@ def save_config(config: TrainConfig, path: Path) -> None:
 
 def _set(raw: Any, keys: Sequence[str], value: Any) -> None:
     for key in keys[:-1]:
-        raw = raw.setdefault(key, {}) if isinstance(raw, dict) else None
+        if isinstance(raw, list) and key.isdigit() and int(key) < len(raw):
+            raw = raw[int(key)]  # data.also.0
+        else:
+            raw = raw.setdefault(key, {}) if isinstance(raw, dict) else None
     if not isinstance(raw, dict):
         raise UsageError(f"{'.'.join(keys)} is not a field of the recipe")
     raw[keys[-1]] = value
 
 
 def _field_lines(kind: type[Any], prefix: str) -> Iterator[str]:
-    """The lines of `field_help`; what a field means is the text below it in this file."""
-    (tree,) = ast.parse(inspect.getsource(kind)).body
-    assert isinstance(tree, ast.ClassDef)
-    texts = {
-        field.target.id: str(text.value.value)
-        for field, text in itertools.pairwise(tree.body)
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(text, ast.Expr)
-        and isinstance(text.value, ast.Constant)
-    }
+    """The lines of `field_help`; what a field means is the text below it in its class."""
+    texts = field_texts(kind)
     default = kind()
     hints = get_type_hints(kind)
     for name, hint in hints.items():
@@ -152,42 +138,6 @@ def _field_lines(kind: type[Any], prefix: str) -> Iterator[str]:
             yield from _field_lines(cast(type[Any], hint), f"{prefix}{name}.")
         else:
             yield f"  --{prefix}{name} {getattr(default, name)!r}: {texts[name]}"
-
-
-def _build(kind: type[Any], raw: Any, where: str) -> Any:
-    if not isinstance(raw, dict):
-        raise DataError(f"{where}: expected a mapping, found {type(raw).__name__}")
-    hints = get_type_hints(kind)
-    for key in raw:
-        if key not in hints:
-            close = difflib.get_close_matches(str(key), hints, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise DataError(f"{where}: unknown key {key!r}{hint}")
-    return kind(
-        **{key: _convert(hints[key], value, f"{where}: {key}") for key, value in raw.items()}
-    )
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    """Check `value` against the type `hint` and make lists tuples, integers floats."""
-    if dataclasses.is_dataclass(hint):
-        return _build(cast(type[Any], hint), value, where)
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        if value not in parts:
-            raise DataError(f"{where} is {value!r}; expected one of {', '.join(map(str, parts))}")
-        return value
-    if origin is tuple and isinstance(value, list):
-        return tuple(_convert(parts[0], item, where) for item in value)
-    if origin is dict and isinstance(value, dict):
-        return {str(k): _convert(parts[1], v, where) for k, v in value.items()}
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
-        return float(value)  # YAML 1.1 takes 1e-4, without a point, for text
-    if hint is Any or (type(value) is hint):
-        return value
-    raise DataError(f"{where} is {value!r}; expected {getattr(hint, '__name__', hint)}")
 
 
 def _plain(value: Any) -> Any:

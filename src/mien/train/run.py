@@ -24,8 +24,8 @@ from mien.io.sinks import replacing
 from mien.train import checkpoint, trainer
 from mien.train.config import TrainConfig, save_config
 from mien.train.data.loader import TensorData
-from mien.train.data.readers import READERS
 from mien.train.data.rows import Rows
+from mien.train.data.sets import read_sets
 from mien.train.network import Run, first_network, load_run
 from mien.train.tasks import Ask
 from mien.train.teachers import (
@@ -58,13 +58,13 @@ def run_training(
 
     Args:
         config: the recipe.
-        data: the data set's folder.
+        data: the data set's folder; with further sets, the one that holds them all.
         out: the run folder, made where it is not there.
         progress: called after each step.
         epoch_done: called with the figures of each epoch.
         say: called with lines for people, such as the class counts before training.
     """
-    rows, validation = read_splits(config, data)
+    rows, validation = read_splits(config, data, say)
     return train_rows(
         config,
         rows,
@@ -183,19 +183,11 @@ def _tell_counts(about: dict[str, Any], say: Callable[[str], None]) -> None:
             say(f"{part}, {about['faces'][part]} faces, {head}: {listed}")
 
 
-def read_splits(config: TrainConfig, data: Path) -> tuple[Rows, Rows]:
+def read_splits(
+    config: TrainConfig, data: Path, say: Callable[[str], None] = lambda text: None
+) -> tuple[Rows, Rows]:
     """The training and validation rows that `config` asks for, out of the folder `data`."""
-    names = (config.data.train, config.data.validation)
-    options = {
-        "size": config.model.size,
-        "votes": config.data.votes,
-        "relabel": config.data.relabel,
-        **config.data.options,
-    }
-    splits = READERS[config.data.reader](data, names, options)
-    if config.data.limit:
-        splits = [rows.head(config.data.limit) for rows in splits]
-    return splits[0], splits[1]
+    return read_sets(config.data, config.model.size, data, say)
 
 
 def environment() -> dict[str, Any]:

@@ -15,11 +15,40 @@ Reader = Literal["fer2013", "folder", "ckplus", "affectnet", "rafdb", "manifest"
 
 
 @dataclass(frozen=True)
+class AlsoConfig:
+    """A further data set: its faces are trained on together with the first set's."""
+
+    reader: Reader
+    """What reads it."""
+    train: str
+    """The split that is trained on."""
+    validation: str = ""
+    """The split that is measured beside the first set's; empty is none."""
+    path: str = ""
+    """Where it lies, below --data; empty is its usual name: fer2013, CK+48 or affectnet."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What the reader takes besides, such as ``{crop: detect}``; see its docstring."""
+    heads: dict[str, str] = field(default_factory=dict)
+    """Other names for its heads, such as ``{ckplus: ferplus}``; heads of one name are one."""
+    repeat: int = 1
+    """How often each of its training faces is seen an epoch."""
+
+    def __post_init__(self) -> None:
+        """Refuse a set that would not be seen."""
+        if self.repeat < 1:
+            raise UsageError("data.also: repeat must be at least 1; leave the set out instead")
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Which faces are trained on and which the run is watched on."""
 
     reader: Reader = "fer2013"
     """The data set; folder is ``<split>/<expression>/*.jpg``, identities ``<person>/*.jpg``."""
+    path: str = ""
+    """Where it lies below --data. Empty is --data itself or, beside others, its usual name."""
+    also: tuple[AlsoConfig, ...] = ()
+    """Further sets: reader, train, validation, path, options, heads, repeat of each."""
     options: dict[str, Any] = field(default_factory=dict)
     """What the reader takes besides, such as ``{colour: true}``; see its docstring."""
     train: str = "Training"
@@ -150,3 +179,13 @@ class ReleaseConfig:
     """How far each head's class priors are divided out in the default answer, 0 to 1."""
     why: str = ""
     """What the two settings above were chosen on."""
+    affect: str = "answer"
+    """Whose probabilities give valence and arousal if no head was trained on ratings; or empty."""
+    certain: float = 0.85
+    """Answers are marked as uncertain so that of the others this part is right; 0 marks none."""
+    failures: tuple[str, ...] = ()
+    """Where the model is known to be wrong, a sentence each."""
+    figures: dict[str, float] = field(default_factory=dict)
+    """Figures from elsewhere for the card: {affectnet_answer_accuracy: 0.5, speed_batch1_ms: 1}."""
+    machine: str = ""
+    """The machine that speeds among these figures were measured on."""

@@ -194,8 +194,9 @@ def soften(rows: Rows, teacher: Run, weight: float) -> Rows:
     """Mix the answers of `teacher` into the targets: born-again training (Furlanello et al. 2018).
 
     The teacher's probabilities are averaged over each face and its mirror image. They make up the
-    part `weight` of every target, and all of the targets of faces that had none. Heads that the
-    teacher does not have stay as they are.
+    part `weight` of every target, and all of the targets of faces that had none: faces of another
+    data set keep up the heads that they have no labels for (Li & Hoiem 2016). With valence and
+    arousal it is the same. Heads that the teacher does not have stay as they are.
     """
     shared = tuple(h for h in rows.targets if teacher.labels.get(h) == rows.labels[h])
     mirrored = replace(rows, images=np.ascontiguousarray(rows.images[:, :, ::-1]))
@@ -206,9 +207,11 @@ def soften(rows: Rows, teacher: Run, weight: float) -> Rows:
     ]
     targets = dict(rows.targets)
     for head in shared:
-        told = np.mean([softmax(view[head]) for view in views], axis=0)
-        part = np.where(rows.labelled(head), weight, 1.0)[:, None]
-        targets[head] = np.asarray((1 - part) * rows.targets[head] + part * told, np.float32)
+        said = [np.clip(v[head], -1, 1) if head == AFFECT else softmax(v[head]) for v in views]
+        told, own = np.mean(said, axis=0), rows.targets[head]
+        known = ~np.isnan(own) if head == AFFECT else rows.labelled(head)[:, None]
+        part = np.where(known, weight, 1.0)
+        targets[head] = np.asarray((1 - part) * np.nan_to_num(own) + part * told, np.float32)
     return replace(rows, targets=targets)
 
 

@@ -42,6 +42,8 @@ CHECKPOINT_SECONDS = 60.0
 _NEWER_FIELDS = (
     *(("", "init"), ("", "teacher"), ("", "head_weights"), ("", "freeze_epochs")),
     *(("data", "relabel"), ("data", "options"), ("data", "sampler"), ("optim", "backbone_lr")),
+    *(("data", "path"), ("data", "also"), ("augment", "gamma"), ("augment", "blur")),
+    ("augment", "noise"),
 )
 _NEWER_SECTIONS = ("loss", "distil")
 

@@ -9,8 +9,10 @@ from conftest import data_folder
 from PIL import Image
 
 from mien.errors import DataError, UsageError
+from mien.faces.crop import RECIPES, cut
 from mien.labels import EIGHT, SEVEN
-from mien.train.data import affectnet
+from mien.train.data import affectnet, pictures
+from mien.types import Faces
 
 NAMES = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
 # valence and arousal where each expression is expected, by code
@@ -159,6 +161,66 @@ def test_crop_by_landmarks(tmp_path):
     assert whole[5, 5].max() < 30
     with pytest.raises(UsageError, match="no face boxes"):
         only(tmp_path, crop="box")
+
+
+def find_in_light_pictures(monkeypatch):
+    """Let the detector find a face in pictures of 10 and more, and none in darker ones."""
+    boxes = np.array([[20.0, 30.0, 60.0, 70.0]], np.float32)
+
+    def load(name, *, max_faces):
+        assert (name, max_faces) == ("some", 1)
+        return lambda rgb: Faces(boxes, np.ones(1, np.float32)).pick(
+            np.arange(1 if rgb.max() >= 10 else 0)
+        )
+
+    monkeypatch.setattr(pictures, "load_detector", load)
+
+
+def test_crop_by_a_detector(tmp_path, monkeypatch, caplog):
+    for n in range(9, 12):
+        item(tmp_path / "val_set", n, n - 8, *TYPICAL[n - 8])
+    ramp = np.repeat(np.arange(80, dtype=np.uint8)[:, None], 80, axis=1)
+    Image.fromarray(ramp).save(tmp_path / "val_set" / "images" / "11.jpg", quality=100)
+    find_in_light_pictures(monkeypatch)
+    rows = only(tmp_path, size=46, crop="detect", detector="some")
+    # Picture 9 is too dark: it is left out with its labels, and told.
+    assert rows.names == ("val_set/images/10.jpg", "val_set/images/11.jpg")
+    assert label_names(rows) == ["sadness", "surprise"]
+    assert rows.targets["affect"] == pytest.approx(np.array(TYPICAL[2:4], np.float32))
+    assert "no face found in 1 of 3 pictures, left out" in caplog.text
+    # A square of 1.15 x 40 pixels whose middle is 0.02 x 40 below the box's: rows 27.8 to 73.8.
+    assert rows.images.shape == (2, 46, 46)
+    assert np.abs(rows.images[1].mean(axis=1) - (27.8 + np.arange(46))).max() < 1
+    same = cut(
+        np.repeat(ramp[..., None], 3, axis=2),
+        np.array([[20.0, 30.0, 60.0, 70.0]], np.float32),
+        size=46,
+        recipe=RECIPES["square-v1"],
+    )
+    assert np.abs(rows.images[1].astype(int) - same[0, :, :, 0]).max() <= 2
+
+
+def test_pictures_without_any_face(tmp_path, monkeypatch):
+    item(tmp_path / "val_set", 1, 0, 0, 0)
+    find_in_light_pictures(monkeypatch)
+    with pytest.raises(DataError, match="the split holds no faces"):
+        only(tmp_path, crop="detect", detector="some")
+
+
+def test_every_so_manieth_of_val_set_is_held_out(small):
+    # Pictures 8 to 15; one that has no expression does not count.
+    item(small / "val_set", 3, 9, 0, 0)
+    names = [f"val_set/images/{n}.jpg" for n in range(8, 16)]
+    assert list(only(small, "validation", held_out=3).names) == names[::3]
+    kept = [name for i, name in enumerate(names) if i % 3]
+    assert list(only(small, "train", held_out=3).names) == kept
+    # Leaving contempt, the last one, out moves nobody to the other side.
+    assert list(only(small, "train", held_out=3, classes=7).names) == kept[:-1]
+    assert len(only(small, "val", held_out=2)) == 4
+    with pytest.raises(UsageError, match="held_out is 1; 5 holds out every fifth face"):
+        only(small, held_out=1)
+    with pytest.raises(DataError, match="no split 'test'"):
+        only(small, "test", held_out=3)
 
 
 def test_a_picture_without_annotations_and_the_other_way(small):

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mien.train.data.augment import AugmentConfig, augment  # noqa: E402
+from mien.train.data.augment import AugmentConfig, augment, blur  # noqa: E402
 
 SIDE = 48
 STILL = {"flip": 0.0, "rotate": 0.0, "shift": 0.0, "scale": 0.0}
@@ -115,7 +115,16 @@ def test_colour_keeps_its_channels_together():
 
 
 EVERYTHING = AugmentConfig(
-    flip=0.5, rotate=12, shift=0.1, scale=0.1, brightness=0.3, contrast=0.5, erase=0.5
+    flip=0.5,
+    rotate=12,
+    shift=0.1,
+    scale=0.1,
+    brightness=0.3,
+    contrast=0.5,
+    gamma=0.4,
+    blur=0.8,
+    noise=6.0,
+    erase=0.5,
 )
 
 
@@ -174,3 +183,99 @@ def test_erasing_happens_as_often_as_asked():
     x = noise(500)
     changed = (change(x, erase=0.3) != change(x)).flatten(1).any(dim=1)
     assert 0.25 < changed.float().mean() < 0.35
+
+
+def spread(spots):
+    """The variance of each picture's light along x and along y, (n, 2), in pixels squared."""
+    light = spots[:, 0] / spots[:, 0].sum(dim=(1, 2), keepdim=True)
+    at = torch.arange(SIDE, dtype=torch.float32)
+    parts = torch.stack([light.sum(dim=1), light.sum(dim=2)], dim=1)
+    mean = (parts * at).sum(dim=2, keepdim=True)
+    return (parts * (at - mean) ** 2).sum(dim=2)
+
+
+def point(n=1):
+    """A single white pixel in the middle, (24, 24), on black."""
+    x = torch.zeros(n, 1, SIDE, SIDE)
+    x[:, :, 24, 24] = 255.0
+    return x
+
+
+def test_a_blur_is_a_gaussian_of_five_pixels():
+    """One pixel's light is laid out as the product of two rows w(2), w(1), 1, w(1), w(2)."""
+    out = blur(point(500), AugmentConfig(blur=1.0), seeded())[:, 0]
+    assert out.sum(dim=(1, 2)) == pytest.approx([255.0] * 500, rel=1e-4)
+    ones = out[:, 24, 25] / out[:, 24, 24]
+    twos = out[:, 24, 26] / out[:, 24, 24]
+    # exp(-1 / 2s^2) and exp(-4 / 2s^2): the second is the fourth power of the first.
+    assert (twos - ones**4).abs().max() < 1e-4
+    assert (out[:, 25, 25] / out[:, 24, 24] - ones**2).abs().max() < 1e-4
+    assert torch.equal(out[:, 23, 24], out[:, 25, 24])
+    assert torch.allclose(out[:, 24, 25], out[:, 25, 24])
+    assert out[:, 24, 27].abs().max() == 0
+    sigma = (-0.5 / ones[ones > 1e-6].log()).sqrt()
+    assert sigma.max() <= 1.0001
+    assert sigma.max() > 0.98
+    # Uniform from 0 to 1: half of the deviations lie below a half.
+    assert 0.44 < (ones < math.exp(-2)).float().mean() < 0.56
+
+
+def test_a_blur_widens_by_its_variance_and_leaves_the_middle_where_it_is():
+    x = blob(20, 30, n=50)
+    out = change(x, blur=0.8)
+    # Variances add up: that of the five weights, the same along both sides.
+    more = spread(out) - spread(x)
+    assert (more[:, 0] - more[:, 1]).abs().max() < 0.01
+    assert more.min() > -0.01
+    assert 0.55 < more.max() < 0.65  # 0.8^2, less what lies beyond two pixels
+    assert (centres(out) - centres(x)).abs().max() < 0.01
+
+
+def test_a_blur_leaves_flat_pictures_and_their_borders_alone():
+    flat = torch.full((20, 3, SIDE, SIDE), 200.0)
+    assert (blur(flat, AugmentConfig(blur=2.0), seeded()) - 200).abs().max() < 0.001
+    step = torch.zeros(5, 1, SIDE, SIDE)
+    step[..., 24:] = 100.0
+    out = blur(step, AugmentConfig(blur=1.0), seeded())
+    assert out[..., :22].abs().max() == 0
+    assert (out[..., 26:] - 100).abs().max() < 0.001
+    assert torch.equal(out[:, :, :1].expand_as(out), out)  # every row is the same
+
+
+def test_grey_levels_are_bent_by_a_power():
+    x = torch.linspace(0, 255, SIDE * SIDE).view(1, 1, SIDE, SIDE).expand(400, 1, SIDE, SIDE)
+    out = change(x.contiguous(), gamma=0.4)
+    middle = (out[:, 0, 24, 24] / 255).log() / (x[:, 0, 24, 24] / 255).log()
+    quarter = (out[:, 0, 12, 12] / 255).log() / (x[:, 0, 12, 12] / 255).log()
+    assert (middle - quarter).abs().max() < 0.01  # one power for all of a picture
+    power = middle.log()
+    assert power.abs().max() <= 0.4001
+    assert power.min() < -0.39 and power.max() > 0.39
+    assert float(power.std()) == pytest.approx(0.4 / math.sqrt(3), rel=0.1)
+    assert out[:, 0, 0, 0].abs().max() == 0 and (out[:, 0, -1, -1] - 255).abs().max() < 0.01
+
+
+def test_noise_has_a_deviation_of_its_own_in_every_picture():
+    grey = torch.full((400, 1, SIDE, SIDE), 128.0)
+    out = change(grey, noise=6.0)
+    deviation = out.std(dim=(1, 2, 3))
+    assert deviation.min() < 0.3 and 5.8 < deviation.max() < 6.3
+    assert float(deviation.mean()) == pytest.approx(3.0, rel=0.08)
+    assert (out.mean(dim=(1, 2, 3)) - 128).abs().max() < 0.6
+    assert not torch.equal(out[0], out[1])
+
+
+def test_noise_stays_within_the_grey_levels():
+    for level in (0.0, 255.0):
+        out = change(torch.full((50, 1, SIDE, SIDE), level), noise=20.0)
+        assert out.min() >= 0 and out.max() <= 255
+        assert (out != level).any()
+
+
+@pytest.mark.parametrize("part", ["gamma", "blur", "noise"])
+def test_zero_turns_the_newer_parts_off_without_moving_the_others(part):
+    """What else is drawn does not change with a part that is off: old runs can be repeated."""
+    x = noise(8)
+    told = {"rotate": 10.0, "shift": 0.1, "erase": 0.5}
+    assert torch.equal(change(x, **told), change(x, **told, **{part: 0.0}))
+    assert not torch.equal(change(x), change(x, **{part: 0.3}))

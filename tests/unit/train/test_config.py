@@ -56,8 +56,54 @@ def test_a_recipe_is_read(tmp_path):
     assert config.batch == 64  # not said: the default
 
 
+SEVERAL = """
+data:
+  heads: [ferplus, affect]
+  also:
+    - {reader: affectnet, train: train, validation: validation, options: {held_out: 5}, repeat: 4}
+    - {reader: ckplus, train: all, path: /faces/CK+48, heads: {ckplus: ferplus}}
+"""
+
+
+def test_further_sets_are_read(tmp_path):
+    first, second = parse(tmp_path, SEVERAL).data.also
+    assert (first.reader, first.train, first.validation) == ("affectnet", "train", "validation")
+    assert (first.options, first.repeat, first.path) == ({"held_out": 5}, 4, "")
+    assert (second.path, second.heads, second.repeat) == ("/faces/CK+48", {"ckplus": "ferplus"}, 1)
+    assert second.validation == ""
+
+
+def test_fields_of_further_sets_are_set_by_their_number(tmp_path):
+    changes = {"data__also__1__repeat": "3", "data__also__0__options__crop": "detect"}
+    first, second = parse(tmp_path, SEVERAL, **changes).data.also
+    assert (first.options, first.repeat) == ({"held_out": 5, "crop": "detect"}, 4)
+    assert (second.repeat, second.train) == (3, "all")
+    for wrong in ("data__also__2__repeat", "data__also__x__repeat"):
+        assert "is not a field of the recipe" in refusal(
+            tmp_path, SEVERAL, UsageError, **{wrong: "3"}
+        )
+    assert parse(tmp_path, SEVERAL, data__also="[]").data.also == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{train: all}", "data: also: the key 'reader' is missing"),
+        ("{reader: ckplus}", "data: also: the key 'train' is missing"),
+        (
+            "{reader: ckplus, train: all, repeats: 2}",
+            "unknown key 'repeats'; did you mean 'repeat'",
+        ),
+        ("{reader: imagenet, train: all}", "reader is 'imagenet'; expected one of fer2013, folder"),
+        ("ckplus", "data: also: expected a mapping, found str"),
+    ],
+)
+def test_a_further_set_that_is_not_said_right(tmp_path, text, said):
+    assert said in refusal(tmp_path, f"data: {{also: [{text}]}}")
+
+
 def test_what_is_written_is_read_back(tmp_path):
-    for config in (parse(tmp_path, RICH), TrainConfig()):
+    for config in (parse(tmp_path, RICH), parse(tmp_path, SEVERAL), TrainConfig()):
         save_config(config, tmp_path / "again.yaml")
         assert load_config(tmp_path / "again.yaml") == config
 
@@ -199,8 +245,8 @@ head_weights: {ferplus: 2.0}
 
 
 def test_runs_from_before_the_newer_fields_keep_their_fingerprint(tmp_path):
-    # Computed before there were loss, distil, freeze_epochs, data.options, data.sampler and
-    # optim.backbone_lr: checkpoints of that time are still taken up.
+    # Computed before there were loss, distil, freeze_epochs, data.options, data.sampler, data.also,
+    # optim.backbone_lr and augment.blur: checkpoints of that time are still taken up.
     assert fingerprint(TrainConfig(), {"train": "a"}) == (
         "f9764a23cc48c4d33e67025d224e19243af641308b01a3d8e4eb32ddaf52c8d0"
     )
@@ -220,6 +266,11 @@ def test_runs_from_before_the_newer_fields_keep_their_fingerprint(tmp_path):
         "optim: {backbone_lr: 0.1}",
         "data: {sampler: balanced}",
         "data: {options: {colour: true}}",
+        "data: {path: fer2013}",
+        "data: {also: [{reader: ckplus, train: all}]}",
+        "augment: {gamma: 0.1}",
+        "augment: {blur: 0.1}",
+        "augment: {noise: 0.1}",
     ],
 )
 def test_newer_fields_change_the_fingerprint_when_they_are_set(tmp_path, text):

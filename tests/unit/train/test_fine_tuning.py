@@ -11,7 +11,7 @@ from mien.errors import DataError  # noqa: E402
 from mien.labels import EIGHT  # noqa: E402
 from mien.train import checkpoint  # noqa: E402
 from mien.train.config import TrainConfig  # noqa: E402
-from mien.train.data.rows import Rows  # noqa: E402
+from mien.train.data.rows import AFFECT_LABELS, Rows  # noqa: E402
 from mien.train.models import build  # noqa: E402
 from mien.train.network import Run, start_from  # noqa: E402
 from mien.train.teachers import soften  # noqa: E402
@@ -74,3 +74,43 @@ def test_a_teacher_is_asked_about_both_views_and_mixed_in():
     e = np.e  # the standardised halves are 1 and -1
     assert mixed[1, 0] == pytest.approx((e + 1 / e) / 2 / (e + 1 / e + 6), abs=1e-4)
     assert mixed[0] == pytest.approx(0.75 * known[0] + 0.25 * mixed[1], abs=1e-6)
+
+
+class Rater(torch.nn.Module):
+    """Valence is how light the left half is, arousal twice that of the upper half."""
+
+    def forward(self, x):
+        half = x.shape[3] // 2
+        left, upper = x[..., :half].mean((1, 2, 3)), x[:, :, :half].mean((1, 2, 3))
+        return {"affect": torch.stack([left, 2 * upper], dim=1)}
+
+
+def test_a_teachers_valence_and_arousal_are_mixed_in_and_fill_what_is_unknown():
+    images = np.zeros((2, 48, 48), np.uint8)
+    images[0, :, :24] = 200  # standardised: 1 on the left, -1 on the right; mirrored the other way
+    images[1, :24] = 200
+    nan = np.nan
+    known = np.array([[0.8, nan], [nan, -0.6]], np.float32)
+    rows = Rows(images, {"affect": known}, {"affect": AFFECT_LABELS}, ("a", "b"))
+    teacher = Run(TrainConfig(), Rater().eval(), {"affect": AFFECT_LABELS}, Path(), {}, "")
+    mixed = soften(rows, teacher, 0.25).targets["affect"]
+    # The first face is said to have (1 - 1) / 2 = 0 and 0, the second 0 and 2, which counts as 1.
+    assert mixed == pytest.approx(np.array([[0.6, 0.0], [0.0, 0.75 * -0.6 + 0.25]]), abs=1e-5)
+    assert np.isnan(rows.targets["affect"][0, 1])  # the rows given are as they were
+
+
+def test_heads_that_the_teacher_lacks_stay_as_they_are():
+    known = np.array([[0.8, np.nan]], np.float32)
+    fine = np.eye(8, dtype=np.float32)[[2]]
+    rows = Rows(
+        np.zeros((1, 48, 48), np.uint8),
+        {"ferplus": fine * 0, "affect": known, "affectnet": fine},
+        {"ferplus": EIGHT, "affect": AFFECT_LABELS, "affectnet": EIGHT},
+        ("a",),
+    )
+    teacher = Run(TrainConfig(), Fixed().eval(), {"ferplus": EIGHT}, Path(), {}, "")
+    mixed = soften(rows, teacher, 0.5).targets
+    # A flat picture: nothing is seen, and every class is as likely.
+    assert mixed["ferplus"] == pytest.approx(np.full((1, 8), 1 / 8), abs=1e-6)
+    assert mixed["affectnet"].tolist() == fine.tolist()
+    assert np.array_equal(mixed["affect"], known, equal_nan=True)

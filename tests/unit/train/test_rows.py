@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mien.errors import DataError
-from mien.train.data.rows import AFFECT_LABELS, Rows, one_hot
+from mien.errors import DataError, UsageError
+from mien.train.data.rows import AFFECT_LABELS, Rows, one_hot, renamed, union
 
 NAN = float("nan")
 LABELS = {"a": ("x", "y"), "affect": AFFECT_LABELS}
@@ -70,3 +70,46 @@ def test_taking_some():
     assert some.names == ("2", "0") and some.subjects == ("r", "p")
     assert some.labelled("affect").tolist() == [False, True]
     assert rows().head(2).names == ("0", "1")
+
+
+def others():
+    """Two larger faces with labels of their own, and one of those of `rows` in another order."""
+    targets = {
+        "b": np.array([[1.0], [0.0]], np.float32),
+        "a": np.array([[0.75, 0.25], [0, 0]], np.float32),
+    }
+    labels = {"b": ("z",), "a": ("y", "x")}
+    return Rows(np.full((2, 8, 8), 9, np.uint8), targets, labels, ("3", "4"), ("me", "you"))
+
+
+def test_a_union_has_the_heads_of_both():
+    both = union([rows(), others()])
+    assert dict(both.labels) == {"a": ("x", "y"), "affect": AFFECT_LABELS, "b": ("z",)}
+    assert both.targets["a"].tolist() == [[1, 0], [0, 1], [0, 0], [0.25, 0.75], [0, 0]]
+    assert both.targets["b"].tolist() == [[0], [0], [0], [1], [0]]
+    assert both.labelled("affect").tolist() == [True, True, False, False, False]
+    assert both.images.shape == (5, 4, 4)
+    assert both.images[:, 0, 0].tolist() == [0, 0, 0, 9, 9]
+    assert (both.names, both.subjects) == (("0", "1", "2", "3", "4"), None)
+    assert union([others(), others()]).subjects == ("me", "you", "me", "you")
+
+
+def test_a_union_that_cannot_be():
+    with pytest.raises(DataError, match="head 'b' has no label w, only z"):
+        union([others(), dataclasses.replace(others(), labels={"b": ("w",), "a": ("y", "x")})])
+    colour = dataclasses.replace(others(), images=np.zeros((2, 8, 8, 3), np.uint8))
+    with pytest.raises(DataError, match="grey and colour"):
+        union([rows(), colour])
+
+
+def test_heads_by_other_names():
+    new = renamed(rows(), {"a": "c"})
+    assert dict(new.labels) == {"c": ("x", "y"), "affect": AFFECT_LABELS}
+    assert new.targets["c"].tolist() == [[1, 0], [0, 1], [0, 0]]
+    for wrong in ({"a": "affect"}, {"affect": "c"}):
+        with pytest.raises(UsageError, match="affect keeps its name"):
+            renamed(rows(), wrong)
+    with pytest.raises(UsageError, match="no head z to be renamed; there are a, affect"):
+        renamed(rows(), {"z": "c"})
+    with pytest.raises(UsageError, match="heads cannot be renamed so"):
+        renamed(others(), {"a": "b"})

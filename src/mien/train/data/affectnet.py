@@ -14,6 +14,7 @@ there are no public test labels.
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError, UsageError
+from mien.faces.crop import RECIPES
 from mien.labels import EIGHT, SEVEN
-from mien.train.data.pictures import landmark_box, read_crops
+from mien.train.data.pictures import landmark_box, read_crops, read_found
 from mien.train.data.rows import AFFECT, AFFECT_LABELS, Rows, one_hot
-from mien.types import Floats
+from mien.types import Floats, Image
 
 HEAD = "affectnet"
 #: What the numbers 0-7 mean [found].
@@ -41,7 +43,9 @@ SPLITS = {
     **dict.fromkeys(("validation", "val", "val_set"), ("val_set", "validation.csv")),
 }
 
-Crop = Literal["whole", "landmarks", "box"]
+Crop = Literal["whole", "landmarks", "box", "detect"]
+
+LOG = logging.getLogger("mien.train")
 
 _LAST_CODE = 10  # those that `CODES` does not name are no expressions
 _UNDEFINED = -2.0
@@ -64,6 +68,19 @@ class Annotation:
     """(4,) the face's x0 y0 x1 y1; the small form has none."""
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What `read` was asked for."""
+
+    size: int
+    colour: bool
+    crop: Crop
+    detector: str
+    labels: tuple[str, ...]
+    clean: bool
+    held_out: int
+
+
 def read(
     root: Path,
     splits: Sequence[str],
@@ -71,8 +88,10 @@ def read(
     size: int = 224,
     colour: bool = False,
     crop: Crop = "whole",
+    detector: str = "auto",
     classes: int = 8,
     clean: bool = False,
+    held_out: int = 0,
 ) -> list[Rows]:
     """Read the `splits` of AffectNet under `root`.
 
@@ -84,9 +103,15 @@ def read(
         splits: keys of `SPLITS`, such as "train" and "validation".
         size: side of the crops in pixels.
         colour: RGB; otherwise grey.
-        crop: the whole picture, EmoNet's square around the landmarks, or the first form's box.
+        crop: the whole picture, EmoNet's square around the landmarks, the first form's box, or
+            "detect": the best face that `detector` finds, in the crop ``square-v1``, as at run
+            time. A picture without a face is left out then, and their number is logged.
+        detector: what "detect" uses; see `mien.faces.detect.load_detector`.
         classes: 8, or 7 to leave contempt out.
         clean: keep only faces whose expression and valence and arousal agree (`agrees`).
+        held_out: for copies without the training set: both splits are then made of val_set's
+            pictures. By number, every so-manieth is "validation", starting with the first, and
+            the others are "train". 0 leaves the splits as they are.
 
     Raises:
         DataError: no such folders, files that are missing or cannot be read, no such split.
@@ -96,31 +121,56 @@ def read(
         raise UsageError(f"classes is {classes}; AffectNet is read with 8, or 7 without contempt")
     if crop not in get_args(Crop):
         raise UsageError(f"crop is {crop!r}; AffectNet is cropped by {', '.join(get_args(Crop))}")
-    return [_read(root, split, size, colour, crop, classes, clean) for split in splits]
-
-
-def _read(
-    root: Path, split: str, size: int, colour: bool, crop: Crop, classes: int, clean: bool
-) -> Rows:
+    if held_out < 0 or held_out == 1:
+        raise UsageError(f"held_out is {held_out}; 5 holds out every fifth face, 0 is off")
     labels = EIGHT if classes == len(EIGHT) else SEVEN
-    faces = [a for a in list_faces(root, split) if a.code < len(CODES)]
-    faces = [a for a in faces if CODES[a.code] in labels]
-    affect = np.array([(a.valence, a.arousal) for a in faces], np.float32).reshape(-1, 2)
-    codes = np.array([labels.index(CODES[a.code]) for a in faces], np.intp)
-    if clean:
-        kept = agrees(affect, np.array([labels[code] for code in codes]))
+    wanted = _Wanted(size, colour, crop, detector, labels, clean, held_out)
+    return [_read(root, split, wanted) for split in splits]
+
+
+def _read(root: Path, split: str, wanted: _Wanted) -> Rows:
+    faces = [a for a in _part(root, split, wanted.held_out) if CODES[a.code] in wanted.labels]
+    if wanted.clean:
+        affect = np.array([(a.valence, a.arousal) for a in faces], np.float32).reshape(-1, 2)
+        kept = agrees(affect, np.array([CODES[a.code] for a in faces], np.str_))
         faces = [faces[i] for i in np.flatnonzero(kept)]
-        affect, codes = affect[kept], codes[kept]
     if not faces:
         raise DataError(f"{root}: no faces of the wanted expressions in the split {split!r}")
-    boxes = None if crop == "whole" else np.stack([_box(a, crop) for a in faces])
-    images = read_crops(root, [a.path for a in faces], size, colour=colour, boxes=boxes)
+    images, faces = _images(root, faces, wanted)
+    codes = np.array([wanted.labels.index(CODES[a.code]) for a in faces], np.intp)
+    affect = np.array([(a.valence, a.arousal) for a in faces], np.float32).reshape(-1, 2)
     return Rows(
         images,
-        {HEAD: one_hot(codes, len(labels)), AFFECT: affect},
-        {HEAD: labels, AFFECT: AFFECT_LABELS},
+        {HEAD: one_hot(codes, len(wanted.labels)), AFFECT: affect},
+        {HEAD: wanted.labels, AFFECT: AFFECT_LABELS},
         tuple(a.path.relative_to(root).as_posix() for a in faces),
     )
+
+
+def _part(root: Path, split: str, held_out: int) -> list[Annotation]:
+    """The faces of a split that have one of the eight expressions."""
+    source = "validation" if held_out and split in SPLITS else split
+    faces = [a for a in list_faces(root, source) if a.code < len(CODES)]
+    if not held_out:
+        return faces
+    held = SPLITS[split] == SPLITS["validation"]
+    return [a for i, a in enumerate(faces) if (i % held_out == 0) == held]
+
+
+def _images(root: Path, faces: list[Annotation], wanted: _Wanted) -> tuple[Image, list[Annotation]]:
+    """The crops, and whose they are: "detect" does not find every face."""
+    paths, size, colour = [a.path for a in faces], wanted.size, wanted.colour
+    if wanted.crop != "detect":
+        crop = wanted.crop
+        boxes = None if crop == "whole" else np.stack([_box(a, crop) for a in faces])
+        return read_crops(root, paths, size, colour=colour, boxes=boxes), faces
+    images, found = read_found(
+        root, paths, size, colour=colour, detector=wanted.detector, recipe=RECIPES["square-v1"]
+    )
+    if not found.all():
+        n = int((~found).sum())
+        LOG.warning("%s: no face found in %d of %d pictures, left out", root, n, len(faces))
+    return images, [faces[i] for i in np.flatnonzero(found)]
 
 
 def agrees(affect: Floats, labels: NDArray[np.str_]) -> NDArray[np.bool_]:

@@ -17,10 +17,11 @@ from mien.types import Image
 HEAD = "ferplus"
 
 
-def read(root: Path, size: int) -> Rows:
+def read(root: Path, size: int, colour: bool = False) -> Rows:
     """Read ``root/<expression>/*`` as grey crops (n, size, size) with the eight-class head.
 
     The pictures are taken to be crops of faces already; wide ones are cut to a centred square.
+    With `colour` they are RGB, (n, size, size, 3).
 
     Raises:
         DataError: no such folders, a folder whose name is no expression, or pictures that cannot
@@ -33,7 +34,7 @@ def read(root: Path, size: int) -> Rows:
         code = _code(folder)
         for path in expand([folder]):
             try:
-                images.append(_face(Path(str(path)), size))
+                images.append(_face(Path(str(path)), size, colour))
             except UnreadableError as error:
                 failed.append(str(error))
                 continue
@@ -55,11 +56,11 @@ def _code(folder: Path) -> int:
         raise DataError(f"{folder}: {error}") from error
 
 
-def _face(path: Path, size: int) -> Image:
+def _face(path: Path, size: int, colour: bool) -> Image:
     rgb = read_image(path).rgb
     h, w = rgb.shape[:2]
     side = min(h, w)
     top, left = (h - side) // 2, (w - side) // 2
     square = rgb[top : top + side, left : left + side]
-    grey: Image = to_grey(resize(square[None], size))[0]
-    return grey
+    crop: Image = resize(square[None], size)[0]
+    return crop if colour else to_grey(crop)

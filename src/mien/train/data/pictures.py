@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.errors import DataError, UnreadableError
 from mien.faces.crop import RECIPES, CropRecipe, cut, resize, to_grey
+from mien.faces.detect import load_detector
 from mien.io.images import read_image
 from mien.types import Floats, Frame, Image
 
@@ -45,24 +47,71 @@ def read_crops(
     Raises:
         DataError: pictures that are missing or damaged; the first 20 of them are named.
     """
-    crops = np.empty((len(paths), size, size, *((3,) if colour else ())), np.uint8)
-    failed = []
+
+    def crop_of(i: int, frame: Frame) -> Image:
+        box = boxes(frame) if callable(boxes) else None if boxes is None else boxes[i]
+        return _square(frame.rgb, size) if box is None else _cut(frame, box, size, recipe)
+
+    return _read(root, paths, size, colour, crop_of)[0]
+
+
+def read_found(
+    root: Path, paths: Sequence[Path], size: int, *, colour: bool, detector: str, recipe: CropRecipe
+) -> tuple[Image, NDArray[np.bool_]]:
+    """The best face that a detector finds in each of the pictures, cropped as at run time.
+
+    Args:
+        root: the data set's folder, which the error names.
+        paths: the picture files.
+        size: side of the crops in pixels.
+        colour: RGB; otherwise grey.
+        detector: a name that `mien.faces.detect.load_detector` knows.
+        recipe: how the crop lies around the box.
+
+    Returns:
+        The crops of the m faces, as `read_crops` gives them, and in which of the n pictures one
+        was found, (n,).
+
+    Raises:
+        DataError: pictures that are missing or damaged.
+    """
+    find = load_detector(detector, max_faces=1)
+
+    def crop_of(i: int, frame: Frame) -> Image | None:
+        faces = find(frame.rgb)
+        if not len(faces):
+            return None
+        return _cut(frame, faces.boxes[0] / np.float32(frame.scale), size, recipe)
+
+    crops, found = _read(root, paths, size, colour, crop_of)
+    return crops[found], found
+
+
+def _read(
+    root: Path,
+    paths: Sequence[Path],
+    size: int,
+    colour: bool,
+    crop_of: Callable[[int, Frame], Image | None],
+) -> tuple[Image, NDArray[np.bool_]]:
+    """The crop of each picture, and for which of them `crop_of` gave one."""
+    crops = np.zeros((len(paths), size, size, *((3,) if colour else ())), np.uint8)
+    found, failed = np.zeros(len(paths), bool), []
     for i, path in enumerate(paths):
         try:
-            frame = read_image(path)
-            box = boxes(frame) if callable(boxes) else None if boxes is None else boxes[i]
+            crop = crop_of(i, read_image(path))
         except UnreadableError as error:
             failed.append(str(error))
             continue
-        crop = _square(frame.rgb, size) if box is None else _cut(frame, box, size, recipe)
-        crops[i] = crop if colour else to_grey(crop)
+        if crop is not None:
+            crops[i], found[i] = crop if colour else to_grey(crop), True
     if failed:
         shown = "\n  ".join(failed[:_SHOWN])
         raise DataError(
             f"{root}: {len(failed)} of {len(paths)} pictures cannot be read; "
             f"copy the data set again, or leave them out of its lists:\n  {shown}"
         )
-    return crops
+    return crops, found
 
 
 def _cut(frame: Frame, box: Floats, size: int, recipe: CropRecipe) -> Image:

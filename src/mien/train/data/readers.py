@@ -25,8 +25,10 @@ def _fer2013(
     return fer2013.read(root, splits, votes, relabel)
 
 
-def _folder(root: Path, splits: Sequence[str], *, size: int = 48) -> list[Rows]:
-    return [folder.read(root / split, size) for split in splits]
+def _folder(
+    root: Path, splits: Sequence[str], *, size: int = 48, colour: bool = False
+) -> list[Rows]:
+    return [folder.read(root / split, size, colour) for split in splits]
 
 
 def _with_options(read: Callable[..., list[Rows]]) -> Reader:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import DataError
+from mien.errors import DataError, UsageError
+from mien.faces.crop import resize
 from mien.types import Floats, Image
 
 #: The head of valence and arousal: numbers in [-1, 1], not classes.
@@ -77,6 +78,67 @@ class Rows:
             sha.update(head.encode())
             sha.update(np.ascontiguousarray(self.targets[head]).data)
         return sha.hexdigest()
+
+
+def union(parts: Sequence[Rows]) -> Rows:
+    """The rows of all `parts`, one behind the other, with the heads of all.
+
+    A row has no label for a head that its part does not have. Where parts share a head, its labels
+    are those of the first of them; the others may have fewer, in any order. Crops are resized to
+    the first part's size.
+
+    Raises:
+        DataError: grey and colour crops, or a label that the first part with that head lacks.
+    """
+    if len({part.images.ndim for part in parts}) > 1:
+        raise DataError("grey and colour faces cannot be joined; give all readers the same colour")
+    labels: dict[str, tuple[str, ...]] = {}
+    for part in parts:
+        labels.update({h: names for h, names in part.labels.items() if h not in labels})
+    size = parts[0].images.shape[1]
+    subjects = [part.subjects for part in parts if part.subjects is not None]
+    return Rows(
+        np.concatenate([resize(part.images, size) for part in parts]),
+        {h: np.concatenate([_target(p, h, names) for p in parts]) for h, names in labels.items()},
+        labels,
+        tuple(name for part in parts for name in part.names),
+        tuple(s for told in subjects for s in told) if len(subjects) == len(parts) else None,
+    )
+
+
+def renamed(rows: Rows, heads: Mapping[str, str]) -> Rows:
+    """The rows with their heads called as `heads` says; one that is not named keeps its name.
+
+    Raises:
+        UsageError: a head that the rows do not have, two of one name, or another name for
+            ``affect``, or that name for classes.
+    """
+    if unknown := sorted(heads.keys() - rows.targets.keys()):
+        known = ", ".join(rows.targets)
+        raise UsageError(f"there is no head {', '.join(unknown)} to be renamed; there are {known}")
+    new = {head: heads.get(head, head) for head in rows.targets}
+    affect = any(AFFECT in (old, name) for old, name in heads.items() if old != name)
+    if affect or len(set(new.values())) < len(new):
+        raise UsageError(f"heads cannot be renamed so: {dict(heads)}; affect keeps its name")
+    return replace(
+        rows,
+        targets={new[head]: target for head, target in rows.targets.items()},
+        labels={new[head]: names for head, names in rows.labels.items()},
+    )
+
+
+def _target(part: Rows, head: str, labels: tuple[str, ...]) -> Floats:
+    """The target (n, k) of `part` in the columns `labels`; unknown where it has no such head."""
+    target = np.full((len(part), len(labels)), np.nan if head == AFFECT else 0, np.float32)
+    own = part.labels.get(head, ())
+    if unknown := [label for label in own if label not in labels]:
+        raise DataError(
+            f"head {head!r} has no label {', '.join(unknown)}, only {', '.join(labels)}: give "
+            "these faces a head of their own name, or leave that label out"
+        )
+    if own:
+        target[:, [labels.index(label) for label in own]] = part.targets[head]
+    return target
 
 
 def labelled(head: str, target: Floats) -> NDArray[np.bool_]:

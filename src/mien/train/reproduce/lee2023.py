@@ -19,7 +19,7 @@ from mien.train.config import TrainConfig
 from mien.train.data.affectnet import HEAD as AFFECTNET_HEAD
 from mien.train.data.affectnet import agrees
 from mien.train.data.augment import AugmentConfig
-from mien.train.data.rows import AFFECT, Rows
+from mien.train.data.rows import AFFECT, AFFECT_LABELS, Rows
 from mien.train.reproduce.budgets import Budget, BudgetName
 from mien.train.reproduce.experiment import Experiment
 from mien.train.reproduce.outputs import Picture
@@ -80,15 +80,14 @@ PAPER_TEACHER |= {"ccc_valence": 0.82, "ccc_arousal": 0.75, "pcc_valence": 0.82}
 PAPER_TEACHER |= {"pcc_arousal": 0.75, "sagr_valence": 0.84, "sagr_arousal": 0.80}
 PAPER_STUDENT = {"accuracy": 0.7336, "rmse_valence": 0.37, "rmse_arousal": 0.30}
 
-OUTPUTS = ("valence", "arousal")
 ERRORS = (
     Column("accuracy, %", "accuracy"),
-    *(Column(f"RMSE {output}", f"rmse_{output}", "number") for output in OUTPUTS),
+    *(Column(f"RMSE {output}", f"rmse_{output}", "number") for output in AFFECT_LABELS),
 )
 AGREEMENT = tuple(
     Column(f"{measure.upper()} {output}", f"{measure}_{output}", "number")
     for measure in ("pcc", "ccc", "sagr")
-    for output in OUTPUTS
+    for output in AFFECT_LABELS
 )
 COSTS = (
     Column("accuracy, %", "accuracy"),

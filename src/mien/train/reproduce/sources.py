@@ -9,20 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from mien.errors import DataError
-from mien.faces.crop import resize
 from mien.labels import EIGHT
 from mien.train.data import affectnet, ckplus, fer2013
-from mien.train.data.fer2013_folders import is_copy
 from mien.train.data.ferplus import Rule
-from mien.train.data.rows import AFFECT, AFFECT_LABELS, Rows, one_hot
+from mien.train.data.places import DataSet, find
+from mien.train.data.rows import AFFECT, AFFECT_LABELS, Rows, one_hot, union
 from mien.types import Floats
-
-DataSet = Literal["fer2013", "ckplus", "affectnet"]
 
 #: AffectNet's training counts by class, 287,651 faces [found: ResEmoteNet's Table II for seven;
 #: the counts of a public implementation of the cluster loss for contempt].
@@ -35,12 +31,6 @@ AFFECTNET_COUNTS: Mapping[str, int] = {
     "disgust": 3_803,
     "fear": 6_378,
     "contempt": 3_750,
-}
-
-_EXPECTED: Mapping[DataSet, str] = {
-    "fer2013": "fer2013/fer2013.csv",
-    "ckplus": "CK+48/<expression>/*.png",
-    "affectnet": "affectnet/val_set/images and affectnet/val_set/annotations",
 }
 
 
@@ -58,31 +48,6 @@ class Source:
 
     read: Callable[[], Split]
     needs: tuple[DataSet, ...]
-
-
-def find(root: Path, name: DataSet) -> Path:
-    """The folder of the data set `name`: in `root` under its usual name, or `root` itself.
-
-    Raises:
-        DataError: it is in neither.
-    """
-    usual = {"fer2013": "fer2013", "ckplus": "CK+48", "affectnet": "affectnet"}[name]
-    for folder in (root / usual, root):
-        if _is(folder, name):
-            return folder
-    raise DataError(
-        f"{root}: this needs {name}, expected at {root / _EXPECTED[name]} (or --data at the set "
-        "itself); docs/reproduce.md says what each paper needs"
-    )
-
-
-def _is(folder: Path, name: DataSet) -> bool:
-    if name == "fer2013":
-        return any((folder / n).is_file() for n in fer2013.CSV_NAMES) or is_copy(folder)
-    if name == "ckplus":
-        marks = ("CK+48", "surprise", "cohn-kanade-images", "ckextended.csv")
-        return any((folder / mark).exists() for mark in marks)
-    return (folder / "val_set").is_dir() or (folder / "Manually_Annotated_file_lists").is_dir()
 
 
 @cache
@@ -150,13 +115,7 @@ def join(first: Rows, second: Rows) -> Rows:
     """
     if dict(first.labels) != dict(second.labels):
         raise DataError(f"heads {dict(first.labels)} and {dict(second.labels)} cannot be joined")
-    size = first.images.shape[1]
-    return Rows(
-        np.concatenate([first.images, resize(second.images, size)]),
-        {h: np.concatenate([first.targets[h], second.targets[h]]) for h in first.targets},
-        first.labels,
-        (*first.names, *second.names),
-    )
+    return union([first, second])
 
 
 def imbalanced(rows: Rows, head: str, counts: Mapping[str, int] = AFFECTNET_COUNTS) -> Rows:

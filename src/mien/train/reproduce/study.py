@@ -16,6 +16,7 @@ import numpy as np
 
 from mien.errors import UsageError
 from mien.train import trainer
+from mien.train.data.places import find
 from mien.train.reproduce.budgets import Budget
 from mien.train.reproduce.costs import measure_costs
 from mien.train.reproduce.experiment import (
@@ -27,7 +28,7 @@ from mien.train.reproduce.experiment import (
 )
 from mien.train.reproduce.measures import measure_all
 from mien.train.reproduce.outputs import Picture, draw, write_predictions, write_text
-from mien.train.reproduce.sources import Source, find
+from mien.train.reproduce.sources import Source
 from mien.train.reproduce.tables import (
     Comparison,
     Result,
