@@ -6,6 +6,12 @@ AffectNet's val_set holds equally many faces of each expression, so accuracy on 
 recall. Every face is found by the detector and cropped, as a user's photo would be. One half of the
 pictures (even numbers) chooses, the other half (odd) checks the choice. FER+ majorities on
 PublicTest are shown beside it: what the correction costs on the training data's own mixture.
+
+Two ways to mix heads are compared: the mean of their probabilities, which is what mien does, and
+their product, the weighted mean of log-probabilities. "nll" is the negative log-likelihood on the
+checking half; "most" the share of the class that is called most often. The last table shows what
+temperatures of the answer do: the file's, fitted on PublicTest's own mixture; one fitted on
+PublicTest with all classes weighing the same; none.
 """
 
 import argparse
@@ -19,8 +25,10 @@ import mien
 from mien.faces.crop import cut, recipe
 from mien.io.images import read_image
 from mien.labels import EIGHT
+from mien.metrics import expected_calibration_error, nll, softmax
 from mien.runtime.classify import answer
 from mien.spec import AnswerSpec
+from mien.train.calibrate import fit_temperature
 from mien.train.data import fer2013
 
 # What the numbers 0-7 in AffectNet's files mean.
@@ -65,6 +73,40 @@ def rules():
         yield AnswerSpec(weights, {"ferplus": plus, "fer2013": seven})
 
 
+def product(spec, logits):
+    """As `answer`, but a product of experts: the weighted mean of the heads' log-probabilities."""
+    rule = spec.answer
+    total = np.zeros((len(next(iter(logits.values()))), len(EIGHT)), np.float32)
+    mass = np.zeros(len(EIGHT), np.float32)
+    for name, weight in rule.weights.items():
+        head = spec.head(name)
+        columns = [EIGHT.index(label) for label in head.labels]
+        shift = rule.prior_strength.get(name, 0) * np.log(np.asarray(head.priors, np.float32))
+        told = softmax(logits[name] / np.float32(head.temperature) - shift)
+        total[:, columns] += np.float32(weight) * np.log(np.maximum(told, 1e-9))
+        mass[columns] += np.float32(weight)
+    return softmax(total / np.maximum(mass, 1e-6), rule.temperature)
+
+
+def temperature_lines(spec, logits, codes, public, truth):
+    plain = replace(spec, answer=replace(spec.answer, temperature=1.0))
+    here, there = answer(plain, logits), answer(plain, public)
+    fitted = {
+        "the file's": spec.answer.temperature,
+        "all classes alike": fit_temperature(np.log(there), truth, balanced=True),
+        "none": 1.0,
+    }
+    yield "temperature of the file's answer: AffectNet nll, ECE, mean top; FER+ nll, ECE, mean top"
+    for name, temperature in fitted.items():
+        told = [softmax(np.log(part), temperature) for part in (here, there)]
+        figures = [
+            f"{nll(part, codes_):.3f} {expected_calibration_error(part, codes_):.3f} "
+            f"{part.max(axis=1).mean():.3f}"
+            for part, codes_ in zip(told, (codes, truth), strict=True)
+        ]
+        yield f"{name:18} {temperature:.2f}  {'  '.join(figures)}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
@@ -83,20 +125,30 @@ def main():
     truth = rows.targets["ferplus"][known].argmax(axis=1)
     choosing = numbers % 2 == 0
     table = []
-    for rule in rules():
+    for rule, mix in itertools.product(rules(), (answer, product)):
         spec = replace(classifier.spec, answer=rule)
-        found = answer(spec, logits)
+        there = mix(spec, public)
+        temperature = fit_temperature(np.log(np.maximum(there, 1e-9)), truth, balanced=True)
+        found = softmax(np.log(np.maximum(mix(spec, logits), 1e-9)), temperature)
         figures = [part_right(found[h], codes[h], s) for h in (choosing, ~choosing) for s in (1, 0)]
-        neutral = float(np.mean(found.argmax(axis=1) == 0))
-        plus = part_right(answer(spec, public), truth, seven=False)
-        table.append((*figures, neutral, plus, rule))
+        calls = np.bincount(found.argmax(axis=1), minlength=8) / len(found)
+        checked = nll(found[~choosing], codes[~choosing])
+        plus = part_right(there, truth, seven=False)
+        table.append((*figures, calls[0], calls.max(), checked, plus, rule, mix))
     table.sort(key=lambda row: -(row[0] + row[1]))
     print(f"detector {detector.name}, n = {choosing.sum()} choosing, {(~choosing).sum()} checking")
-    print("choose7 choose8 check7 check8 called-neutral FER+PublicTest  weights, prior strengths")
-    plain = [row for row in table if not any(row[-1].prior_strength.values())]
-    for row in [*table[:12], *plain]:
-        *figures, rule = row
-        print("  ".join(f"{v:.3f}" for v in figures), rule.weights, rule.prior_strength)
+    print(
+        "choose7 choose8 check7 check8 called-neutral most nll FER+PublicTest  "
+        "weights, prior strengths"
+    )
+    for title, mix in (("mean of the heads", answer), ("product of the heads", product)):
+        print(title)
+        mine = [row for row in table if row[-1] is mix]
+        plain = [row for row in mine if not any(row[-2].prior_strength.values())]
+        for *figures, rule, _ in [*mine[:12], *plain]:
+            told = "  ".join(f"{v:.3f}" for v in figures)
+            print(told, rule.weights, rule.prior_strength)
+    print("\n".join(temperature_lines(classifier.spec, logits, codes, public, truth)))
 
 
 if __name__ == "__main__":

@@ -61,6 +61,23 @@ COLOURS: dict[str, str] = {
 }
 
 
+#: Valence and arousal of each label, -1 to 1: the mean pleasure and arousal by which people rated
+#: the words happy, surprised, sad, angry, disgusted, fearful and contempt. They are 7 of the 151
+#: terms of the table, from transcriptions of it that agree; that of contempt was found once only.
+#: Neutral is none of the terms: it is put in the middle.
+CIRCUMPLEX: dict[str, tuple[float, float]] = {
+    "neutral": (0.0, 0.0),
+    "happiness": (0.81, 0.51),
+    "surprise": (0.40, 0.67),
+    "sadness": (-0.63, -0.27),
+    "anger": (-0.51, 0.59),
+    "disgust": (-0.60, 0.35),
+    "fear": (-0.64, 0.60),
+    "contempt": (-0.23, 0.31),
+}
+CIRCUMPLEX_SOURCE = "Russell & Mehrabian 1977, doi:10.1016/0092-6566(77)90037-X"
+
+
 def canonical(name: str) -> str:
     """Return the canonical spelling of an expression's name.
 

@@ -14,6 +14,9 @@ from typing import Any
 
 from mien.errors import ModelError
 
+ANSWER = "answer"
+"""What stands for the default answer where a head's name could stand."""
+
 KEY = "mien"
 FORMAT = 1
 
@@ -57,6 +60,27 @@ class AnswerSpec:
     prior_strength: dict[str, float]
     temperature: float = 1.0
     why: str = ""
+    threshold: float = 0.0
+    """An answer whose probability lies below this is uncertain; 0 is never."""
+    certain: float = 0.0
+    """The part of the others that was right on the validation faces, at least."""
+
+
+@dataclass(frozen=True)
+class AffectMap:
+    """Valence and arousal of a network that was not trained on ratings of them.
+
+    They are the mean position on the circumplex: the sum over the labels of p(label) times the
+    label's position. So they lie among the positions, and say nothing that the probabilities do
+    not say.
+    """
+
+    head: str
+    """Whose calibrated probabilities: a head's name, or "answer" for the default answer's."""
+    positions: dict[str, tuple[float, float]]
+    """Valence and arousal of each of its labels, -1 to 1."""
+    source: str
+    """Where the positions were published."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +107,14 @@ class ModelSpec:
     metrics: dict[str, float] = field(default_factory=dict)
     intended_use: str = ""
     format: int = FORMAT
+    affect: AffectMap | None = None
+    """How valence and arousal are told without a head "affect"; None: they are not."""
+    precision: str = "fp32"
+    """What the weights are stored as, fp32 or int8."""
+    failures: tuple[str, ...] = ()
+    """Where the model is known to be wrong, a sentence each."""
+    machine: str = ""
+    """What the speeds among the metrics were measured on."""
 
     def head(self, name: str) -> HeadSpec:
         """The head called `name`; a `ModelError` lists those there are."""
@@ -91,6 +123,30 @@ class ModelSpec:
                 return head
         known = ", ".join(h.name for h in self.heads)
         raise ModelError(f"{self.name} has no head {name!r}; it has {known}")
+
+    @property
+    def has_affect(self) -> bool:
+        """Whether the model tells valence and arousal, by a head of its own or by a map."""
+        return self.affect is not None or any(head.name == "affect" for head in self.heads)
+
+    @property
+    def affect_kind(self) -> str:
+        """A phrase on where valence and arousal come from; empty where there are none."""
+        if any(head.name == "affect" for head in self.heads):
+            return "a head trained on ratings"
+        if self.affect is None:
+            return ""
+        source = self.affect.source
+        return f"position of the expressions on the circumplex ({source}), not trained on ratings"
+
+    @property
+    def uncertain_kind(self) -> str:
+        """A phrase on which answers are marked as uncertain; empty where none is."""
+        rule = self.answer
+        if not rule.threshold:
+            return ""
+        told = f"answers below {rule.threshold:.2f}"
+        return f"{told}; of the others at least {rule.certain:.0%} were right on validation faces"
 
     def to_json(self) -> str:
         """The text that goes into the file."""
@@ -125,4 +181,14 @@ def _parse(raw: dict[str, Any]) -> ModelSpec:
     )
     fields["answer"] = AnswerSpec(**raw["answer"])
     fields["training_data"] = tuple(raw["training_data"])
+    fields["failures"] = tuple(raw.get("failures", ()))
+    if raw.get("affect") is not None:
+        fields["affect"] = _parse_affect(**raw["affect"])
     return ModelSpec(**fields)
+
+
+def _parse_affect(head: str, positions: dict[str, list[float]], source: str) -> AffectMap:
+    for label, place in positions.items():
+        if len(place) != 2 or not all(-1 <= value <= 1 for value in place):
+            raise ValueError(f"the position of {label} is {place}, not two numbers from -1 to 1")
+    return AffectMap(head, {label: (v, a) for label, (v, a) in positions.items()}, source)

@@ -69,17 +69,24 @@ class Scores:
     labels: tuple[str, ...]
     valence: Floats | None = None  # (n,) in [-1, 1]
     arousal: Floats | None = None  # (n,) in [-1, 1]
+    threshold: float = 0.0
+    """Answers less probable than this are uncertain (`mien.spec.AnswerSpec`); 0 is never."""
 
     def pick(self, keep: slice) -> "Scores":
         """The rows under `keep`."""
         valence = None if self.valence is None else self.valence[keep]
         arousal = None if self.arousal is None else self.arousal[keep]
-        return Scores(self.probabilities[keep], self.labels, valence, arousal)
+        return Scores(self.probabilities[keep], self.labels, valence, arousal, self.threshold)
 
     @property
     def top(self) -> list[str]:
         """The most probable label of each crop."""
         return [self.labels[i] for i in self.probabilities.argmax(axis=1)]
+
+    @property
+    def uncertain(self) -> NDArray[np.bool_]:
+        """Whether the most probable label of each crop (n,) lies below the threshold."""
+        return np.asarray(self.probabilities.max(axis=1) < self.threshold, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,8 @@ class Smoothed:
     probabilities: dict[str, float]
     valence: float | None = None
     arousal: float | None = None
+    uncertain: bool = False
+    """The expression is less probable than the model's threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,8 @@ class Face:
     """In a video: not seen on this frame, but put between a sighting before and one after."""
     smoothed: Smoothed | None = None
     """In a video: the same readings, smoothed; those above stay as they were read."""
+    uncertain: bool = False
+    """The expression is less probable than the model's threshold: better told as unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ def card_html(spec: ModelSpec | None, model: str) -> str:
         ("input", f"{spec.input.size}x{spec.input.size} {kind}, crop {spec.input.crop}"),
         ("trained on", "; ".join(spec.training_data)),
         ("weights' licence", spec.licence),
+        ("valence and arousal", spec.affect_kind),
+        ("uncertain", spec.uncertain_kind),
         ("made", f"{spec.created}, commit {spec.commit[:12] or 'unknown'}"),
     ]
     told = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts if v)

@@ -7,6 +7,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from mien.labels import COLOURS
+from mien.report.table import marked
 from mien.types import Face, Image, Observation, Smoothed
 
 Box = tuple[float, float, float, float]
@@ -40,8 +41,8 @@ def annotate(rgb: Image, observation: Observation) -> Image:
 
 
 def caption(face: Face | Smoothed) -> str:
-    """The words on a face's label, such as ``happiness 93 %``."""
-    return f"{face.expression} {100 * face.probability:.0f} %"
+    """The words on a face's label, such as ``happiness 93 %`` or, uncertain, ``fear? 31 %``."""
+    return f"{marked(face)} {100 * face.probability:.0f} %"
 
 
 def _label(

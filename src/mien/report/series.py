@@ -1,8 +1,7 @@
 """One recording as plain arrays: who was seen when, and with which apparent expression.
 
-A frame counts from its own time until the next one. A hole in the file would otherwise count as
-seen, so no frame counts for longer than a second, or one and a half usual frames where these are
-longer. That is the rule of `mien.video.events`, too.
+A frame counts from its own time until the next one, with the limits of
+`mien.video.events.frame_lengths`.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.labels import EIGHT
+from mien.video import events
 
 Reals = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
 
-_FRAME, _USUAL = 1.0, 1.5
 LABELS = len(EIGHT)
 
 
@@ -194,16 +193,9 @@ class Span:
 def frame_lengths(t: Reals) -> Reals:
     """How long each of the frames at the times `t` (m,) counts, in seconds.
 
-    A photo (NaN) counts as one. The last frame counts like the one before it.
+    A photo (NaN) counts as one, a frame of a video as in `mien.video.events`.
     """
-    if len(t) == 0 or np.isnan(t).any():
-        return np.ones(len(t))
-    steps = np.diff(t)
-    if not len(steps):
-        return np.zeros(1)
-    longest = max(_FRAME, _USUAL * float(np.median(steps)))
-    lengths: Reals = np.minimum(np.append(steps, steps[-1]), longest)
-    return lengths
+    return np.ones(len(t)) if np.isnan(t).any() else events.frame_lengths(t)
 
 
 def shares(recording: Recording, person: Person) -> Shares:

@@ -32,7 +32,9 @@ COLUMNS: tuple[str, ...] = (
     "arousal",
     "model",
     "schema",
+    "uncertain",
 )
+"""What the table of photos has; programs may rely on the names and on their order."""
 
 VIDEO_COLUMNS: tuple[str, ...] = (
     *COLUMNS,
@@ -41,12 +43,13 @@ VIDEO_COLUMNS: tuple[str, ...] = (
     "smooth_valence",
     "smooth_arousal",
     *(f"smooth_{label}" for label in EIGHT),
+    "smooth_uncertain",
     "error",
 )
 """What the table of a video has: the same columns, and the smoothed readings behind them."""
 
 TEXT_COLUMNS = frozenset({"source", "status", "expression", "model", "smooth_expression", "error"})
-INTEGER_COLUMNS = frozenset({"frame", "face_id", "schema"})
+INTEGER_COLUMNS = frozenset({"frame", "face_id", "schema", "uncertain", "smooth_uncertain"})
 
 Row = dict[str, str | int | float | None]
 
@@ -72,7 +75,8 @@ def to_dict(observation: Observation) -> dict[str, Any]:
 def rows(observation: Observation, columns: Sequence[str] = COLUMNS) -> list[Row]:
     """The table rows of one picture: one a face, or a single one where there is none.
 
-    In a video, a face that was not seen but filled in has the status ``bridged``.
+    In a video, a face that was not seen but filled in has the status ``bridged``. What is uncertain
+    is 1 there, else 0; in JSON it is true, or left out.
     """
     blank = _blank(observation)
     if observation.faces:
@@ -85,6 +89,11 @@ def rows(observation: Observation, columns: Sequence[str] = COLUMNS) -> list[Row
 def legible(row: Row) -> Row:
     r"""The row with a source that is text: bytes of a path that are none become ``\udcff``."""
     return {**row, "source": str(row["source"]).encode("utf-8", "backslashreplace").decode()}
+
+
+def marked(of: Face | Smoothed) -> str:
+    """The expression for people to read: an uncertain one has a question mark behind it."""
+    return f"{of.expression}?" if of.uncertain else of.expression
 
 
 def dataframe(observations: Iterable[Observation]) -> pd.DataFrame:
@@ -128,9 +137,11 @@ def _cells(face: Face) -> Row:
     for name, value in told.pop("smoothed", {}).items():
         cells = value if name == "probabilities" else {name: value}
         row |= {f"smooth_{key}": cell for key, cell in cells.items()}
+    if face.smoothed is not None:
+        row["smooth_uncertain"] = int(face.smoothed.uncertain)
     if told.pop("bridged", False):
         row["status"] = "bridged"
-    return row | told
+    return {**row, **told, "uncertain": int(face.uncertain)}
 
 
 def _face(face: Face) -> dict[str, Any]:
@@ -148,10 +159,13 @@ def _face(face: Face) -> dict[str, Any]:
 
 
 def _reading(of: Face | Smoothed) -> dict[str, Any]:
-    return {
+    told: dict[str, Any] = {
         "expression": of.expression,
         "probability": round(of.probability, 4),
         "probabilities": {name: round(p, 4) for name, p in of.probabilities.items()},
         "valence": None if of.valence is None else round(of.valence, 4),
         "arousal": None if of.arousal is None else round(of.arousal, 4),
     }
+    if of.uncertain:
+        told["uncertain"] = True
+    return told

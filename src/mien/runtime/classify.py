@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from mien.errors import UsageError
+from mien.errors import ModelError, UsageError
 from mien.faces.crop import resize, to_grey
 from mien.labels import EIGHT
 from mien.metrics import softmax
 from mien.runtime.session import Device, device_of, open_session
 from mien.runtime.store import resolve
-from mien.spec import ModelSpec
+from mien.spec import ANSWER, AffectMap, ModelSpec
 from mien.types import Floats, Image, Scores
 
 DEFAULT_MODEL = "mien-tiny"
@@ -37,6 +37,8 @@ class Classifier:
         self._session = session
         self._batch = batch
         self._outputs = [output.name for output in session.get_outputs()]
+        if spec.affect is not None:
+            _check_positions(spec, spec.affect)
 
     def __call__(self, crops: Image, *, labels: str | None = None) -> Scores:
         """Read the expression in each crop.
@@ -48,7 +50,8 @@ class Classifier:
                 "ferplus" (eight), for that head as trained, calibrated.
 
         Returns:
-            Scores with one row per crop.
+            Scores with one row per crop. Those of the default answer have valence and arousal where
+            the model tells them, and the model's threshold of what is uncertain.
 
         Raises:
             UsageError: crops of another type or shape, or a head that the model does not have.
@@ -60,7 +63,9 @@ class Classifier:
         if labels is not None:
             head = self.spec.head(labels)
             return Scores(softmax(logits[head.name], head.temperature), head.labels)
-        return Scores(answer(self.spec, logits), EIGHT, *_affect(logits))
+        told = answer(self.spec, logits)
+        valence, arousal = affect_of(self.spec, logits, told)
+        return Scores(told, EIGHT, valence, arousal, self.spec.answer.threshold)
 
     def logits(self, crops: Image) -> dict[str, Floats]:
         """The raw outputs (n, k) by name, before temperature and softmax."""
@@ -137,9 +142,36 @@ def answer(spec: ModelSpec, logits: dict[str, Floats]) -> Floats:
     return softmax(np.log(np.maximum(mixed, 1e-9)), rule.temperature)
 
 
-def _affect(logits: dict[str, Floats]) -> tuple[Floats, Floats] | tuple[None, None]:
-    """Valence and arousal (n,) in [-1, 1] of the head "affect", where there is one."""
-    if "affect" not in logits:
+def affect_of(
+    spec: ModelSpec, logits: dict[str, Floats], told: Floats
+) -> tuple[Floats, Floats] | tuple[None, None]:
+    """Valence and arousal (n,) in [-1, 1]: of the head "affect", else by the spec's `AffectMap`.
+
+    Args:
+        spec: the model's.
+        logits: its outputs (n, k) by head.
+        told: the default answer (n, 8).
+    """
+    if "affect" in logits:
+        clipped = np.clip(logits["affect"], -1, 1)
+        return clipped[:, 0], clipped[:, 1]
+    if spec.affect is None:
         return None, None
-    clipped = np.clip(logits["affect"], -1, 1)
-    return clipped[:, 0], clipped[:, 1]
+    labels, probabilities = EIGHT, told
+    if spec.affect.head != ANSWER:
+        head = spec.head(spec.affect.head)
+        labels, probabilities = head.labels, softmax(logits[head.name], head.temperature)
+    places = np.array([spec.affect.positions[label] for label in labels], np.float32)
+    means = probabilities @ places
+    return means[:, 0], means[:, 1]
+
+
+def _check_positions(spec: ModelSpec, affect: AffectMap) -> None:
+    """Raise a `ModelError` if a label that `affect` needs has no position in it."""
+    labels = EIGHT if affect.head == ANSWER else spec.head(affect.head).labels
+    missing = [label for label in labels if label not in affect.positions]
+    if missing:
+        raise ModelError(
+            f"{spec.name}: its affect map has no position for {', '.join(missing)}; "
+            "export the model again"
+        )

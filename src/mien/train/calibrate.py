@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mien.metrics import Codes, expected_calibration_error, nll, softmax
+from mien.metrics import Codes, expected_calibration_error, softmax
 from mien.types import Floats
 
 
-def fit_temperature(logits: Floats, truth: Codes) -> float:
+def fit_temperature(logits: Floats, truth: Codes, *, balanced: bool = False) -> float:
     """The temperature in [0.25, 4] that makes the negative log-likelihood smallest.
 
     The likelihood is convex in the inverse temperature, so a golden-section search finds it.
@@ -16,27 +17,43 @@ def fit_temperature(logits: Floats, truth: Codes) -> float:
     Args:
         logits: (n, k) of faces that were not trained on.
         truth: (n,) their classes.
+        balanced: let every class weigh the same, however many faces of it there are.
     """
+    counts = np.bincount(truth)[truth] if balanced else np.ones(len(truth))
+    weights = 1.0 / counts
     low, high = np.log(0.25), np.log(4.0)
     golden = (np.sqrt(5) - 1) / 2
     for _ in range(40):
         left, right = high - golden * (high - low), low + golden * (high - low)
-        if _loss(logits, truth, left) < _loss(logits, truth, right):
+        if _loss(logits, truth, weights, left) < _loss(logits, truth, weights, right):
             high = right
         else:
             low = left
     return float(np.exp((low + high) / 2))
 
 
-def cross_fitted_ece(logits: Floats, truth: Codes, folds: int = 2) -> float:
-    """The calibration error when each fold's temperature is fitted on the other folds."""
+def cross_fitted(logits: Floats, truth: Codes, folds: int = 2, *, balanced: bool = False) -> Floats:
+    """Probabilities (n, k) by temperatures that never saw the row they are used on.
+
+    Each fold's temperature is fitted on the other folds; row i lies in the fold i mod `folds`.
+    """
     fold = np.arange(len(truth)) % folds
     probabilities = np.zeros_like(logits)
     for k in range(folds):
-        temperature = fit_temperature(logits[fold != k], truth[fold != k])
+        temperature = fit_temperature(logits[fold != k], truth[fold != k], balanced=balanced)
         probabilities[fold == k] = softmax(logits[fold == k], temperature)
-    return expected_calibration_error(probabilities, truth)
+    return probabilities
 
 
-def _loss(logits: Floats, truth: Codes, log_temperature: float) -> float:
-    return nll(softmax(logits, float(np.exp(log_temperature))), truth)
+def cross_fitted_ece(
+    logits: Floats, truth: Codes, folds: int = 2, *, balanced: bool = False
+) -> float:
+    """The calibration error when each fold's temperature is fitted on the other folds."""
+    return expected_calibration_error(cross_fitted(logits, truth, folds, balanced=balanced), truth)
+
+
+def _loss(
+    logits: Floats, truth: Codes, weights: NDArray[np.float64], log_temperature: float
+) -> float:
+    told = softmax(logits, float(np.exp(log_temperature)))[np.arange(len(truth)), truth]
+    return -float(np.average(np.log(np.maximum(told, 1e-12)), weights=weights))

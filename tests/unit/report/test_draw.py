@@ -160,3 +160,7 @@ def test_pictures_too_small_for_a_label(size):
 @pytest.mark.parametrize(("share", "words"), [(0.934, "93 %"), (1.0, "100 %"), (0.126, "13 %")])
 def test_a_caption_is_the_expression_and_its_share(share, words):
     assert caption(face(probability=share)) == f"happiness {words}"
+
+
+def test_an_uncertain_expression_has_a_question_mark():
+    assert caption(face("fear", probability=0.31, uncertain=True)) == "fear? 31 %"

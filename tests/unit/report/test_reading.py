@@ -148,7 +148,7 @@ def test_other_files(tmp_path):
     with pytest.raises(DataError, match="the table has no rows"):
         read_recording(path)
     path.write_text(",".join(VIDEO_COLUMNS) + "\nclip.mp4,0\n")
-    with pytest.raises(DataError, match="line 2: 2 cells, the header has 37"):
+    with pytest.raises(DataError, match="line 2: 2 cells, the header has 39"):
         read_recording(path)
     with pytest.raises(UsageError, match="a table ends in"):
         read_recording(tmp_path / "t.xlsx")

@@ -10,7 +10,7 @@ from mien.labels import EIGHT
 from mien.report.moments import moments, peaks
 from mien.report.reading import read_recording
 from mien.report.series import bins, columns, frame_lengths, gaps, shares, spans
-from mien.video.events import shares as video_shares
+from mien.video.events import events
 from mien.video.reading import Reading
 
 NEUTRAL, HAPPINESS, ANGER = (EIGHT.index(name) for name in ("neutral", "happiness", "anger"))
@@ -55,13 +55,11 @@ def test_events_count_seconds_by_the_same_rule(small):
     people = tuple(replace(p, t=t[p.frame]) for p in uneven.persons)
     uneven = replace(uneven, t=t, persons=people, lengths=frame_lengths(t))
     for recording in (small, uneven):
-        rows = [r for p in recording.persons for r in readings_of(p)]
-        told = video_shares(rows, recording.t.tolist())
-        for mine, theirs in zip(recording.persons, told, strict=True):
-            own = shares(recording, mine)
-            assert own.seen == pytest.approx(theirs.seconds)
-            named = {EIGHT[i]: p for i, p in enumerate(own.parts) if p}
-            assert named == pytest.approx(theirs.parts)
+        for person in recording.persons:
+            person = replace(person, bridged=np.zeros_like(person.bridged))
+            found = events(readings_of(person), recording.t.tolist(), shortest=0, merge=0)
+            told = [sum(e.seconds for e in found if e.expression == name) for name in EIGHT]
+            assert shares(recording, person).seconds.tolist() == pytest.approx(told)
 
 
 def readings_of(person):

@@ -7,8 +7,16 @@ import pytest
 from observations import UNDECODABLE, face, no_face, ok, one_of_each, unreadable
 
 from mien.pipeline import describe
-from mien.report.table import COLUMNS, SCHEMA, dataframe, rows, to_dict
-from mien.types import Faces, Observation, Scores
+from mien.report.table import (
+    COLUMNS,
+    SCHEMA,
+    VIDEO_COLUMNS,
+    dataframe,
+    marked,
+    rows,
+    to_dict,
+)
+from mien.types import Faces, Observation, Scores, Smoothed
 
 PLAIN = (str, int, float, type(None), list, dict)
 
@@ -39,6 +47,7 @@ def test_the_columns():
         "arousal",
         "model",
         "schema",
+        "uncertain",
     )
     assert SCHEMA == 1
 
@@ -153,6 +162,34 @@ def test_a_row_a_face():
     assert (first["valence"], second["valence"]) == (0.7124, None)
 
 
+def test_what_is_uncertain_is_said_where_it_is():
+    smoothed = Smoothed("fear", 0.4, {"fear": 0.4, "neutral": 0.6}, uncertain=True)
+    photo = ok("a.jpg", face(uncertain=True), face(face_id=1), face(face_id=2, smoothed=smoothed))
+    told = to_dict(photo)["faces"]
+    assert told[0]["uncertain"] is True and list(told[0])[-1] == "uncertain"
+    assert "uncertain" not in told[1] and "uncertain" not in told[2]
+    assert told[2]["smoothed"]["uncertain"] is True
+    table = rows(photo, VIDEO_COLUMNS)
+    assert [row["uncertain"] for row in table] == [1, 0, 0]
+    assert [row["smooth_uncertain"] for row in table] == [None, None, 1]
+    assert [type(row["uncertain"]) for row in table] == [int] * 3
+    assert [marked(one) for one in photo.faces] == ["happiness?", "happiness", "happiness"]
+    assert marked(smoothed) == "fear?"
+
+
+def test_a_videos_columns_are_the_photos_and_more():
+    assert VIDEO_COLUMNS[: len(COLUMNS)] == COLUMNS
+    assert VIDEO_COLUMNS[len(COLUMNS) :] == (
+        "smooth_expression",
+        "smooth_probability",
+        "smooth_valence",
+        "smooth_arousal",
+        *(f"smooth_{label}" for label in COLUMNS[10:18]),
+        "smooth_uncertain",
+        "error",
+    )
+
+
 @pytest.mark.parametrize("observation", [no_face(), unreadable()])
 def test_one_row_for_a_picture_without_faces(observation):
     (row,) = rows(observation)
@@ -175,6 +212,7 @@ def test_a_data_frame():
     assert list(table["happiness"].iloc[:2]) == [0.93, 0.93]
     assert table["face_id"].iloc[2] == 1 and table["face_id"].iloc[3] is pd.NA
     assert str(table["face_id"].dtype) == str(table["frame"].dtype) == "Int64"
+    assert table["uncertain"].iloc[0] == 0 and table["uncertain"].iloc[3] is pd.NA
     assert str(table["valence"].dtype) == "float64" and table["valence"].isna().sum() == 4
     assert table["expression"].isna().tolist() == [False, False, False, True, True]
 

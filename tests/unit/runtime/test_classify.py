@@ -22,7 +22,7 @@ from tiny_model import (
 from mien.errors import MienError, ModelError, UsageError
 from mien.labels import EIGHT, FER2013_CODES, SEVEN
 from mien.runtime.classify import answer, load_classifier, standardise
-from mien.spec import AnswerSpec
+from mien.spec import KEY, AffectMap, AnswerSpec
 
 SIDES = {
     "right": {"right": 1},
@@ -264,6 +264,55 @@ def test_valence_and_arousal_where_there_is_such_an_output(folder, tiny):
     assert scores.arousal == pytest.approx([0, 0, 0.25, -0.25], abs=1e-5)
     assert scores.valence.dtype == scores.arousal.dtype == np.float32
     assert tiny(halves()[None]).valence is None and tiny(halves()[None]).arousal is None
+
+
+# No two labels lie at the same place.
+PLACES = {label: (1 - i / 4, (i * i % 7 - 3) / 4) for i, label in enumerate(EIGHT)}
+
+
+def write_mapped(path, head, positions=PLACES, heads=(PLUS, TEN13)):
+    """The model with a map instead of an output for valence and arousal."""
+    spec = make_spec(heads, affect=AffectMap(head, positions, "a table"))
+    return write_model(path, heads, metadata={KEY: spec.to_json()})
+
+
+@pytest.mark.parametrize(("head", "of"), [("answer", PLUS), ("fer2013", heated(TEN13, 2.0))])
+def test_without_such_an_output_they_are_the_mean_position(folder, head, of):
+    heads = (PLUS, heated(TEN13, 2.0))
+    told = load_classifier(write_mapped(folder / f"mapped-{head}.onnx", head, heads=heads))
+    scores = told(np.stack([halves(side) for side in SIDES]))
+    for i, side in enumerate(SIDES):
+        parts = zip(expected(of, side), of.spec.labels, strict=True)
+        v, a = sum(p * np.array(PLACES[label]) for p, label in parts)
+        assert (scores.valence[i], scores.arousal[i]) == pytest.approx((v, a), abs=1e-5)
+    assert scores.valence.dtype == scores.arousal.dtype == np.float32
+    assert np.ptp(scores.valence) > 0.1
+    assert told(halves()[None], labels="ferplus").valence is None  # a head as trained
+
+
+def test_a_map_without_a_position_is_refused(folder):
+    few = {label: place for label, place in PLACES.items() if label not in ("fear", "contempt")}
+    path = write_mapped(folder / "few.onnx", "answer", few)
+    with pytest.raises(ModelError, match="no position for fear, contempt; export the model again"):
+        load_classifier(path)
+    path = write_mapped(folder / "gone.onnx", "gone")
+    with pytest.raises(ModelError, match="no head 'gone'"):
+        load_classifier(path)
+
+
+def test_answers_below_the_threshold_are_uncertain(folder, tiny):
+    crops = np.stack([halves(side) for side in SIDES])
+    tops = sorted(float(expected(PLUS, side).max()) for side in SIDES)
+    rule = AnswerSpec({"ferplus": 1.0}, {}, threshold=(tops[1] + tops[2]) / 2)
+    scores = load_classifier(write_model(folder / "unsure.onnx", answer=rule))(crops)
+    assert scores.uncertain.tolist() == [
+        float(expected(PLUS, side).max()) < rule.threshold for side in SIDES
+    ]
+    assert scores.uncertain.sum() == 2
+    kept = scores.pick(slice(1, 3))
+    assert kept.uncertain.tolist() == scores.uncertain[1:3].tolist()
+    assert not tiny(crops).uncertain.any()  # no threshold in its file
+    assert not load_classifier(folder / "unsure.onnx")(crops, labels="ferplus").uncertain.any()
 
 
 @pytest.mark.parametrize("shape", [(0, 48, 48), (0, SIZE, SIZE), (0, 30, 20, 3)])

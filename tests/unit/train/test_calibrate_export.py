@@ -21,7 +21,7 @@ from mien.labels import EIGHT, SEVEN  # noqa: E402
 from mien.metrics import accuracy, nll, softmax  # noqa: E402
 from mien.spec import HeadSpec  # noqa: E402
 from mien.train import export as exporting  # noqa: E402
-from mien.train.calibrate import cross_fitted_ece, fit_temperature  # noqa: E402
+from mien.train.calibrate import cross_fitted, cross_fitted_ece, fit_temperature  # noqa: E402
 from mien.train.config import load_config  # noqa: E402
 from mien.train.run import read_splits, run_training  # noqa: E402
 
@@ -59,6 +59,19 @@ def test_logits_that_are_always_right_or_useless_stay_within_bounds():
     assert fit_temperature(logits, (np.arange(7) + 1) % 7) == pytest.approx(4.0, rel=0.01)
 
 
+def test_balanced_classes_weigh_the_same():
+    sure, unsure = drawn(1.0, n=3000), drawn(3.0, n=3000)
+    few = [part[np.flatnonzero(unsure[1] == 6)[:40]] for part in unsure]
+    many = [part[sure[1] < 6] for part in sure]
+    logits, truth = (np.concatenate(parts) for parts in zip(many, few, strict=True))
+    repeated = np.concatenate(
+        [np.resize(np.flatnonzero(truth == k), 5000) for k in range(7)]
+    )  # every class 5,000 times
+    expected = fit_temperature(logits[repeated], truth[repeated])
+    assert fit_temperature(logits, truth, balanced=True) == pytest.approx(expected, rel=0.01)
+    assert fit_temperature(logits, truth) < 0.97 * expected
+
+
 def test_the_answer_stays_the_same():
     logits, truth = drawn(2.2, n=2000)
     scaled = softmax(logits, fit_temperature(logits, truth))
@@ -71,6 +84,16 @@ def test_calibration_lowers_the_error():
     assert cross_fitted_ece(logits / 2, truth) < 0.02  # the scale does not matter
 
 
+def test_each_half_has_the_other_halfs_temperature():
+    logits, truth = drawn(2.0, n=401)
+    told = cross_fitted(logits, truth)
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    for mine, other in ((even, odd), (odd, even)):
+        temperature = fit_temperature(logits[other], truth[other])
+        assert told[mine] == pytest.approx(softmax(logits[mine], temperature), abs=1e-6)
+    assert told.sum(axis=1) == pytest.approx(np.ones(401), abs=1e-5)
+
+
 # --- the file
 
 
@@ -79,7 +102,12 @@ def made(tmp_path_factory):
     """A short run, its validation faces and its exported file."""
     folder = tmp_path_factory.mktemp("made")
     data = write_fer2013(folder / "data", 60, ("Training", "PublicTest"))
-    extra = "  weights: {fer2013: 0.6, ferplus: 0.4}\n  prior_strength: {fer2013: 0.5}\n"
+    extra = (
+        "  weights: {fer2013: 0.6, ferplus: 0.4}\n  prior_strength: {fer2013: 0.5}\n"
+        "  failures: [Bars that lie askew are missed., So are pale ones.]\n"
+        "  figures: {affectnet_answer_accuracy: 0.5, fer2013_accuracy: 0.99, speed_batch1_ms: 2}\n"
+        "  machine: an abacus\n"
+    )
     text = write_recipe(folder / "bars.yaml").read_text()
     text = text.replace("release: {name: bars, licence: CC0-1.0, training_data: [bars (CC0-1.0)]}",
                         "release:\n  name: bars\n  licence: CC0-1.0\n"
@@ -145,6 +173,49 @@ def test_the_figures_inside_are_those_of_the_file(made):
     answers = classifier(validation.images).probabilities
     truth = validation.targets["ferplus"].argmax(axis=1)
     assert spec.metrics["answer_nll"] == pytest.approx(nll(answers, truth), abs=1e-3)
+
+
+def test_recalls_and_intervals_are_inside_too(made):
+    _, validation, path, spec = made
+    classifier = mien.load_classifier(path)
+    answers = {head: classifier(validation.images, labels=head) for head in ("fer2013", "ferplus")}
+    answers["answer"] = classifier(validation.images)
+    for head, scores in answers.items():
+        truth = validation.targets["fer2013" if head == "fer2013" else "ferplus"].argmax(axis=1)
+        right = scores.probabilities.argmax(axis=1) == truth
+        for i, label in enumerate(scores.labels):
+            n = spec.metrics[f"{head}_n_{label}"]
+            assert n == (truth == i).sum()
+            if n:
+                told = spec.metrics[f"{head}_recall_{label}"]
+                assert told == pytest.approx(right[truth == i].mean(), abs=1e-5)
+        low, high = (spec.metrics[f"{head}_accuracy_{end}"] for end in ("low", "high"))
+        assert low <= right.mean() <= high
+        # Two deviations of a share, which the bootstrap comes near to with sixty faces.
+        reach = 1.96 * np.sqrt(right.mean() * (1 - right.mean()) / 60)
+        assert high - low == pytest.approx(2 * reach, abs=0.05)
+        for kind in ("ece", "ece_uncalibrated", "ece_cross_fitted"):
+            assert 0 <= spec.metrics[f"{head}_{kind}"] <= 1
+    assert "answer_recall_contempt" not in spec.metrics  # nobody shows it there
+    assert spec.metrics["answer_n_contempt"] == 0
+
+
+def test_what_the_recipe_tells_is_inside(made):
+    spec = mien.load_classifier(made[2]).spec
+    assert spec.failures == ("Bars that lie askew are missed.", "So are pale ones.")
+    assert spec.metrics["affectnet_answer_accuracy"] == 0.5
+    assert (spec.metrics["speed_batch1_ms"], spec.machine) == (2, "an abacus")
+    assert spec.metrics["fer2013_accuracy"] != 0.99  # what was measured here goes before it
+    assert spec.precision == "fp32"
+
+
+def test_a_head_without_labels_stays_as_trained(made):
+    run, validation, path, _ = made
+    targets = {**validation.targets, "fer2013": 0 * validation.targets["fer2013"]}
+    rows = dataclasses.replace(validation, targets=targets)
+    spec = exporting.calibrated_spec(run, mien.load_classifier(path), rows)
+    assert spec.head("fer2013").temperature == 1.0
+    assert "fer2013_accuracy" not in spec.metrics and "ferplus_accuracy" in spec.metrics
 
 
 def test_the_default_answer_is_a_distribution_over_the_eight(made):
