@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import shutil
 from importlib.metadata import version
 
 import pytest
@@ -24,6 +26,11 @@ MADE = (
     "curves.png",
     "confusion.png",
     "metrics.json",
+    *(
+        f"reliability-{head}.{kind}"
+        for head in ("fer2013", "ferplus", "answer")
+        for kind in ("json", "png")
+    ),
     "checkpoint.safetensors",
     "last.safetensors",
     "best.safetensors",
@@ -57,7 +64,7 @@ def again(place, *more):
 
 def test_the_run_folder_is_complete(place):
     assert sorted(path.name for path in (place / "run").iterdir()) == sorted(MADE)
-    for name in ("curves.png", "confusion.png"):
+    for name in ("curves.png", "confusion.png", "reliability-answer.png"):
         assert (place / "run" / name).read_bytes()[:4] == b"\x89PNG"
 
 
@@ -145,6 +152,24 @@ def test_export_tells_the_figures_and_the_file(place, capsys):
     assert "fer2013_accuracy" in told.err
     assert mien("models", "show", place / "b.onnx") == 0
     assert json.loads(capsys.readouterr().out)["name"] == "bars"
+
+
+def test_int8_is_a_second_file(place, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(place / "run", run)
+    words = ("export", run, "--data", place / "data", "--output", tmp_path / "b.onnx", "--int8")
+    assert mien(*words) == 0
+    told = capsys.readouterr()
+    small = tmp_path / "b-int8.onnx"
+    assert told.out == f"{tmp_path / 'b.onnx'}\n{small}\n"
+    assert re.search(r"fer2013: accuracy [\d.]+ % in fp32, [\d.]+ % in int8", told.err)
+    compared = json.loads((run / "int8.json").read_text())
+    assert compared["size"] == [(tmp_path / "b.onnx").stat().st_size, small.stat().st_size]
+    assert f"int8 is {'' if compared['worth'] else 'not '}worth it here" in told.err
+    assert mien("evaluate", small, "--data", place / "data", "--format", "json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["accuracy"] == pytest.approx(compared["accuracy"]["fer2013"][1], abs=1e-4)
+    assert mien("export", "--web", tmp_path / "page", "--int8") == 2
 
 
 def test_what_cannot_be_exported(place, capsys):

@@ -15,17 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import ModelError
-from mien.evaluate import Report, measure_probabilities
-from mien.labels import EIGHT
+from mien.evaluate import measure_affect, measure_probabilities
+from mien.labels import CIRCUMPLEX, CIRCUMPLEX_SOURCE, EIGHT
 from mien.metrics import Codes, expected_calibration_error, softmax
 from mien.runtime.classify import Classifier, answer, load_classifier
-from mien.spec import KEY, AnswerSpec, HeadSpec, InputSpec, ModelSpec
+from mien.spec import ANSWER, KEY, AffectMap, AnswerSpec, HeadSpec, InputSpec, ModelSpec
 from mien.train.calibrate import cross_fitted_ece, fit_temperature
+from mien.train.certainty import certainty_figures, fit_threshold
 from mien.train.data.loader import STD_FLOOR
 from mien.train.data.rows import AFFECT, Rows
 from mien.train.models import count_macs, count_parameters
 from mien.train.network import Run
-from mien.train.validation import measure_affect
+from mien.train.run import MANY_LABELS
+from mien.train.sections import ReleaseConfig
 from mien.types import Floats
 
 PARITY = 1e-4
@@ -56,15 +58,20 @@ def export(run: Run, validation: Rows, path: Path) -> ModelSpec:
     try:
         channels = int(run.about["channels"])
         write_graph(run.model, tuple(run.labels), channels, run.config.model.size, beside)
-        _write_spec(beside, describe(run, {}, (), AnswerSpec({}, {})))
+        write_spec(beside, describe(run, {}, (), AnswerSpec({}, {})))
         draft = load_classifier(beside)
         check_parity(run.model, draft, validation)
-        spec = calibrated_spec(run, draft, validation)
-        _write_spec(beside, spec)
+        spec = _with_release_figures(calibrated_spec(run, draft, validation), run.config.release)
+        write_spec(beside, spec)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
     return spec
+
+
+def _with_release_figures(spec: ModelSpec, release: ReleaseConfig) -> ModelSpec:
+    """The spec with what the recipe tells of measurements elsewhere; own figures stay."""
+    return replace(spec, metrics={**release.figures, **spec.metrics}, machine=release.machine)
 
 
 def check_parity(model: nn.Module, draft: Classifier, rows: Rows) -> float:
@@ -85,31 +92,58 @@ def check_parity(model: nn.Module, draft: Classifier, rows: Rows) -> float:
 def calibrated_spec(run: Run, draft: Classifier, rows: Rows) -> ModelSpec:
     """Fit each head's temperature and the answer's on `rows`, and measure both."""
     logits = draft.logits(rows.images)
-    temperatures, figures = {}, {}
+    temperatures: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for head in run.labels:
         if head == AFFECT:
             figures.update(_affect_figures(logits[head], rows.targets[head]))
             continue
         known = np.flatnonzero(rows.labelled(head))
+        if not len(known):
+            continue  # nothing to fit on: the head stays as trained, and the card has no figures
         truth = rows.targets[head][known].argmax(axis=1)
-        temperatures[head] = fit_temperature(logits[head][known], truth)
-        probabilities = softmax(logits[head][known], temperatures[head])
-        report = measure_probabilities(probabilities, truth, run.labels[head])
-        figures.update(_figures(head, report))
-        as_trained = expected_calibration_error(softmax(logits[head][known]), truth)
-        figures[f"{head}_ece_uncalibrated"] = _round(as_trained)
-        figures[f"{head}_ece_cross_fitted"] = _round(cross_fitted_ece(logits[head][known], truth))
+        temperatures[head], told = calibrate(head, logits[head][known], truth, run.labels[head])
+        figures.update(told)
     heads = _heads(run, temperatures)
     rule = answer_rule(run, heads)
     spec = describe(run, figures, heads, rule)
-    truth, known = _answer_truth(rows)
-    mixed = answer(spec, {head: part[known] for head, part in logits.items()})
-    rule = AnswerSpec(
-        rule.weights, rule.prior_strength, fit_temperature(np.log(mixed), truth), rule.why
-    )
-    probabilities = softmax(np.log(mixed), rule.temperature)
-    figures.update(_figures("answer", measure_probabilities(probabilities, truth, EIGHT)))
+    truth, known = answer_truth(rows)
+    mixed = np.log(answer(spec, {head: part[known] for head, part in logits.items()}))
+    temperature, told = calibrate(ANSWER, mixed, truth, EIGHT, balanced=True)
+    figures.update(told)
+    rule = replace(rule, temperature=temperature)
+    probabilities = softmax(mixed, temperature)
+    if rate := run.config.release.certain:
+        rule = replace(rule, threshold=fit_threshold(probabilities, truth, rate), certain=rate)
+        certainty = certainty_figures(probabilities, truth, rule.threshold, rate)
+        figures.update({f"answer_{name}": _round(value) for name, value in certainty.items()})
     return replace(spec, answer=rule, metrics=figures)
+
+
+def calibrate(
+    name: str, logits: Floats, truth: Codes, labels: tuple[str, ...], *, balanced: bool = False
+) -> tuple[float, dict[str, float]]:
+    """The temperature of a head, and the figures of its calibrated probabilities by metric key.
+
+    Args:
+        name: the head's, the first part of every key.
+        logits: (n, k) of faces that were not trained on.
+        truth: (n,) their classes.
+        labels: of the columns. Up to `MANY_LABELS` of them have a recall and a number of rows each.
+        balanced: fit with every class weighing the same: for the default answer, whose rule takes
+            them for equally likely.
+    """
+    temperature = fit_temperature(logits, truth, balanced=balanced)
+    report = measure_probabilities(softmax(logits, temperature), truth, labels)
+    names = ("n", "accuracy", "balanced_accuracy", "macro_f1", "ece", "nll")
+    told = {measure: getattr(report, measure) for measure in names}
+    told["accuracy_low"], told["accuracy_high"] = report.accuracy_interval
+    told["ece_uncalibrated"] = expected_calibration_error(softmax(logits), truth)
+    told["ece_cross_fitted"] = cross_fitted_ece(logits, truth, balanced=balanced)
+    if len(labels) <= MANY_LABELS:
+        told |= {f"recall_{k}": recall for k, recall in report.recall.items() if recall is not None}
+        told |= {f"n_{label}": n for label, n in report.rows.items()}
+    return temperature, {f"{name}_{measure}": _round(value) for measure, value in told.items()}
 
 
 def answer_rule(run: Run, heads: tuple[HeadSpec, ...]) -> AnswerSpec:
@@ -154,7 +188,17 @@ def describe(
         created=datetime.date.today().isoformat(),
         metrics=dict(figures),
         intended_use=release.intended_use,
+        affect=affect_map(run),
+        failures=release.failures,
     )
+
+
+def affect_map(run: Run) -> AffectMap | None:
+    """How the file tells valence and arousal without a head for them, as the recipe says."""
+    head = run.config.release.affect
+    if AFFECT in run.labels or not head:
+        return None
+    return AffectMap(head, CIRCUMPLEX, CIRCUMPLEX_SOURCE)
 
 
 def _heads(run: Run, temperatures: Mapping[str, float]) -> tuple[HeadSpec, ...]:
@@ -169,7 +213,7 @@ def _heads(run: Run, temperatures: Mapping[str, float]) -> tuple[HeadSpec, ...]:
     return tuple(heads)
 
 
-def _answer_truth(rows: Rows) -> tuple[Codes, Codes]:
+def answer_truth(rows: Rows) -> tuple[Codes, Codes]:
     """The classes that the default answer is measured against, and the rows that have one.
 
     FER+ majorities where the rows carry votes, else the only labels there are.
@@ -179,11 +223,6 @@ def _answer_truth(rows: Rows) -> tuple[Codes, Codes]:
     known = np.flatnonzero(rows.labelled(head))
     columns = np.array([EIGHT.index(label) for label in rows.labels[head]])
     return columns[rows.targets[head][known].argmax(axis=1)], known
-
-
-def _figures(prefix: str, report: Report) -> dict[str, float]:
-    names = ("n", "accuracy", "balanced_accuracy", "macro_f1", "ece", "nll")
-    return {f"{prefix}_{name}": _round(getattr(report, name)) for name in names}
 
 
 def _affect_figures(outputs: Floats, target: Floats) -> dict[str, float]:
@@ -221,7 +260,8 @@ def write_graph(
         )
 
 
-def _write_spec(path: Path, spec: ModelSpec) -> None:
+def write_spec(path: Path, spec: ModelSpec) -> None:
+    """Put `spec` into the ONNX file `path`, in the place of whatever notes it carries."""
     model = onnx.load(path)
     _strip(model)
     onnx.helper.set_model_props(model, {KEY: spec.to_json()})
@@ -235,3 +275,7 @@ def _strip(model: onnx.ModelProto) -> None:
         part.doc_string = ""
         del part.metadata_props[:]
     del graph.value_info[:]
+    used = {node.domain for node in graph.node} | {""}
+    kept = [opset for opset in model.opset_import if opset.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)

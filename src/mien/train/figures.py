@@ -7,11 +7,14 @@ Learning curves and confusion matrices are in `mien.train.curves`. Expressions h
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mien.errors import MissingExtraError, UsageError
 from mien.evaluate import Report
@@ -75,11 +78,30 @@ def draw_reliability(
         bins: of equal width.
         title: what the model and the data are called; the ECE is put behind it.
     """
-    counts, confidence, right = reliability(probabilities, truth, bins)
+    draw_reliabilities({title: probabilities}, truth, path, bins=bins)
+
+
+def draw_reliabilities(
+    named: Mapping[str, Floats], truth: Codes, path: Path, *, bins: int = 15
+) -> None:
+    """Draw `draw_reliability` of several probabilities (n, k) side by side, by their titles."""
+    figure = Figure(figsize=(5 * len(named), 5.6), layout="constrained")
+    panels = figure.subplots(2, len(named), height_ratios=(3, 1), sharex=True, squeeze=False)
+    for (title, probabilities), (upper, lower) in zip(named.items(), panels.T, strict=True):
+        _draw_bins(upper, lower, reliability(probabilities, truth, bins))
+        ece = expected_calibration_error(probabilities, truth, bins)
+        upper.set(title=f"{title} ECE {ece:.3f}".strip())
+    figure.savefig(path, dpi=_DPI)
+
+
+def _draw_bins(
+    upper: Axes, lower: Axes, told: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[Any]]
+) -> None:
+    """Draw what `mien.metrics.reliability` gave: accuracy above, faces a bin below."""
+    counts, confidence, right = told
+    bins = len(counts)
     full = counts > 0
     middles = (np.arange(bins) + 0.5) / bins
-    figure = Figure(figsize=(5, 5.6), layout="constrained")
-    upper, lower = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     upper.plot([0, 1], [0, 1], color="black", linestyle=":")
     upper.bar(
         middles[full], right[full] / counts[full], 0.9 / bins, color=COLOURS["contempt"],
@@ -89,12 +111,10 @@ def draw_reliability(
         confidence[full] / counts[full], right[full] / counts[full], color=COLOURS["anger"],
         marker="o", label="at the mean confidence",
     )  # fmt: skip
-    ece = expected_calibration_error(probabilities, truth, bins)
-    upper.set(ylabel="accuracy", ylim=(0, 1), title=f"{title} ECE {ece:.3f}".strip())
+    upper.set(ylabel="accuracy", ylim=(0, 1))
     upper.legend(frameon=False)
     lower.bar(middles, counts, 0.9 / bins, color=COLOURS["neutral"])
     lower.set(xlabel="confidence", ylabel="faces", xlim=(0, 1))
-    figure.savefig(path, dpi=_DPI)
 
 
 def project_pca(features: Floats) -> tuple[Floats, tuple[float, float]]:

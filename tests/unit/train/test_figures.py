@@ -76,6 +76,26 @@ def test_reliability_bars_stand_for_accuracy(tmp_path):
     assert heights[60] / heights[20] == pytest.approx(3, rel=0.15)
 
 
+def test_reliabilities_stand_side_by_side(tmp_path):
+    """All right at confidence 0.9, then at 0.6: two bars of full height, one in each half."""
+    told = {}
+    for title, confidence in (("before", 0.9), ("after", 0.6)):
+        told[title] = np.full((40, 2), 1 - confidence, np.float32)
+        told[title][:, 0] = confidence
+    truth = np.zeros(40, np.intp)
+    figures.draw_reliabilities(told, truth, tmp_path / "two.png", bins=10)
+    figures.draw_reliability(told["before"], truth, tmp_path / "one.png", bins=10)
+    with Image.open(tmp_path / "two.png") as two, Image.open(tmp_path / "one.png") as one:
+        assert two.size == (2 * one.width, one.height)
+        pixels = np.asarray(two.convert("RGB"))
+    colour = tuple(bytes.fromhex(COLOURS["contempt"][1:]))
+    columns = np.flatnonzero((pixels == colour).all(axis=2).sum(axis=0) > 100)
+    middle = pixels.shape[1] / 2
+    left, right = columns[columns < middle], columns[columns > middle]
+    assert len(left) == pytest.approx(len(right), abs=2)
+    assert left.mean() / middle > (right.mean() - middle) / middle + 0.1  # 0.9 is further right
+
+
 def test_principal_components_as_the_covariances_eigenvectors():
     generator = np.random.default_rng(2)
     features = (generator.normal(size=(200, 5)) * [3, 2, 1, 0.5, 0.1] + 7).astype(np.float32)
