@@ -90,6 +90,16 @@ def test_json_is_a_list_of_the_same(folder, told):
     assert done.stderr == "2 photos, 2 faces\n"
 
 
+def test_flags_from_a_file(folder, told, tmp_path):
+    (tmp_path / "flags.yaml").write_text("format: json\nmax-faces: 1\nquiet: true\n")
+    words = ("analyze", *PHOTOS, "--config", tmp_path / "flags.yaml")
+    done = mien(*words, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == told
+    done = mien(*words, "--format", "csv", cwd=folder)
+    assert done.stdout.startswith("source,frame")
+
+
 def test_csv_says_the_same(folder, told, tmp_path):
     done = mien("analyze", "*.jpg", "--output", tmp_path / "out.csv", "--quiet", cwd=folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -3,7 +3,13 @@ import json
 import numpy as np
 import pytest
 
-from mien.evaluate import measure, measure_probabilities, restrict
+from mien.evaluate import (
+    measure,
+    measure_affect,
+    measure_found,
+    measure_probabilities,
+    restrict,
+)
 from mien.labels import EIGHT, SEVEN
 
 LABELS = ("neutral", "happiness", "surprise")
@@ -88,6 +94,9 @@ def test_to_dict_is_plain_json(report):
         "weighted_f1",
         "precision",
         "f1",
+        "balanced_accuracy_interval",
+        "rows",
+        "recall_interval",
     ]
     assert told["recall"]["surprise"] is None
     assert told["confusion"] == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
@@ -117,3 +126,59 @@ def test_restrict_of_a_row_without_anything_left_is_even():
     sure = np.array([[0.0, 0.0, 1.0]], np.float32)
     got, _ = restrict(sure, LABELS, ("neutral", "happiness"))
     assert got.tolist() == [[0.5, 0.5]]
+
+
+def test_rows_and_intervals_of_each_class(report):
+    assert report.rows == {"neutral": 2, "happiness": 2, "surprise": 0}
+    assert report.recall_interval["surprise"] is None
+    # Wilson's interval of 1 in 2 and of 2 in 2, z = 1.96: (s + z2/4 -+ z sqrt(...)) / (1 + z2/2).
+    assert report.recall_interval["neutral"] == pytest.approx((0.0945, 0.9055), abs=1e-4)
+    assert report.recall_interval["happiness"] == pytest.approx((0.3424, 1.0), abs=1e-4)
+
+
+def test_the_interval_of_the_balanced_accuracy():
+    """A large class that is always right, a small one that is right half of the time."""
+    truth = np.repeat([0, 1], [900, 100])
+    right = np.ones(1000, bool)
+    right[900::2] = False
+    told = np.where(right, truth, 1 - truth)
+    got = measure_probabilities(np.eye(2, dtype=np.float32)[told], truth, ("a", "b"))
+    assert got.balanced_accuracy == pytest.approx(0.75)
+    low, high = got.balanced_accuracy_interval
+    # Half of the small class's standard error, 0.05 / 2, makes it 1.96 * 0.025 to either side.
+    assert low == pytest.approx(0.75 - 0.049, abs=0.008)
+    assert high == pytest.approx(0.75 + 0.049, abs=0.008)
+
+
+def test_a_face_that_was_not_found_is_a_wrong_answer():
+    truth = np.array([0, 0, 0, 0, 1, 1])
+    told = np.array([0, 0, -1, 1, 1, -1])
+    figures = measure_found(told, truth)
+    assert (figures.n, figures.found) == (6, 4)
+    assert figures.share == pytest.approx(4 / 6)
+    assert figures.accuracy == pytest.approx(3 / 6)
+    assert figures.balanced_accuracy == pytest.approx((2 / 4 + 1 / 2) / 2)
+    assert figures.accuracy_interval[0] < 0.5 < figures.accuracy_interval[1]
+    low, high = figures.balanced_accuracy_interval
+    assert 0 <= low < 0.5 < high <= 1
+    assert json.loads(json.dumps(figures.to_dict()))["found"] == 4
+
+
+NAN = float("nan")
+AFFECT_TRUTH = np.array([[0.0, 0.5], [1.0, NAN], [NAN, -0.5]], np.float32)
+AFFECT_OURS = np.array([[0.5, 0.1], [1.7, 0.9], [0.3, -0.3]], np.float32)
+
+
+def test_affect_by_hand():
+    figures = measure_affect(AFFECT_OURS, AFFECT_TRUTH)
+    valence, arousal = figures["valence"], figures["arousal"]
+    assert (valence["n"], arousal["n"]) == (2, 2)
+    # Valence: 0.5 and 1 (1.7 is cut) against 0 and 1; the means differ by 0.25, cov is 0.125.
+    assert valence["ccc"] == pytest.approx(2 * 0.125 / (0.0625 + 0.25 + 0.0625))
+    assert valence["rmse"] == pytest.approx(np.sqrt(0.25 / 2))
+    assert valence["pcc"] == pytest.approx(1)
+    assert valence["sagr"] == 0.5
+    # Arousal: 0.1 and -0.3 against 0.5 and -0.5.
+    assert arousal["ccc"] == pytest.approx(2 * 0.1 / (0.04 + 0.25 + 0.01), rel=1e-5)
+    assert arousal["rmse"] == pytest.approx(np.sqrt((0.16 + 0.04) / 2))
+    assert arousal["sagr"] == 1

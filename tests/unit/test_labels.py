@@ -4,7 +4,16 @@ import re
 import pytest
 
 from mien.errors import MienError, UsageError
-from mien.labels import ALIASES, COLOURS, EIGHT, FER2013_CODES, LABEL_SETS, SEVEN, canonical
+from mien.labels import (
+    ALIASES,
+    CIRCUMPLEX,
+    COLOURS,
+    EIGHT,
+    FER2013_CODES,
+    LABEL_SETS,
+    SEVEN,
+    canonical,
+)
 
 
 def test_the_order_is_that_of_ferplus():
@@ -73,6 +82,16 @@ def test_other_words_are_refused_with_those_that_are_known(word):
         canonical(word)
     assert repr(word) in str(caught.value)
     assert isinstance(caught.value, MienError | ValueError)
+
+
+def test_every_label_has_a_place_on_the_circumplex():
+    assert tuple(CIRCUMPLEX) == EIGHT
+    assert len(set(CIRCUMPLEX.values())) == 8
+    assert all(-1 <= value <= 1 for place in CIRCUMPLEX.values() for value in place)
+    pleasant = [label for label, (valence, _) in CIRCUMPLEX.items() if valence > 0]
+    calm = [label for label, (_, arousal) in CIRCUMPLEX.items() if arousal < 0]
+    assert (pleasant, calm) == (["happiness", "surprise"], ["sadness"])
+    assert CIRCUMPLEX["neutral"] == (0, 0)
 
 
 def test_every_label_has_a_colour_of_its_own():

@@ -6,7 +6,9 @@ from tiny_model import make_spec
 
 from mien.errors import ModelError
 from mien.labels import EIGHT, SEVEN
-from mien.spec import FORMAT, KEY, AnswerSpec, ModelSpec
+from mien.spec import FORMAT, KEY, AffectMap, AnswerSpec, HeadSpec, ModelSpec
+
+PLACES = {label: (i / 8, -i / 16) for i, label in enumerate(EIGHT)}
 
 
 def read(raw):
@@ -77,6 +79,10 @@ def without(key):
         spoilt(input=None),
         spoilt(answer={"weight": {}}),
         spoilt(surplus=1),
+        spoilt(affect=3),
+        spoilt(affect={"head": "answer", "positions": PLACES}),
+        spoilt(affect={"head": "answer", "positions": {"fear": [0.1]}, "source": "here"}),
+        spoilt(affect={"head": "answer", "positions": {"fear": [0.1, 1.5]}, "source": "here"}),
     ],
     ids=str,
 )
@@ -101,3 +107,38 @@ def test_a_head_by_name():
 def test_a_changed_spec_is_another():
     spec = full_spec()
     assert replace(spec, seed=8) != spec
+
+
+def test_a_map_and_a_threshold_come_back():
+    rule = AnswerSpec({"ferplus": 1.0}, {}, threshold=0.5, certain=0.8)
+    spec = replace(full_spec(), affect=AffectMap("answer", PLACES, "a table"), answer=rule)
+    again = read(spec.to_json())
+    assert again == spec
+    assert again.affect.positions["contempt"] == (7 / 8, -7 / 16)
+    assert (again.answer.threshold, again.answer.certain) == (0.5, 0.8)
+
+
+def test_a_file_from_before_there_were_maps_and_thresholds_is_read():
+    raw = asdict(full_spec())
+    del raw["affect"], raw["answer"]["threshold"], raw["answer"]["certain"]
+    spec = read(raw)
+    assert spec == full_spec()
+    assert spec.affect is None and not spec.has_affect and spec.affect_kind == ""
+    assert spec.answer.threshold == 0 and spec.uncertain_kind == ""
+
+
+def test_where_valence_and_arousal_come_from():
+    mapped = replace(full_spec(), affect=AffectMap("answer", PLACES, "a table"))
+    assert mapped.has_affect
+    assert mapped.affect_kind == (
+        "position of the expressions on the circumplex (a table), not trained on ratings"
+    )
+    trained = replace(mapped, heads=(*mapped.heads, HeadSpec("affect", ("valence", "arousal"))))
+    assert trained.has_affect and trained.affect_kind == "a head trained on ratings"
+
+
+def test_which_answers_are_uncertain():
+    rule = AnswerSpec({"ferplus": 1.0}, {}, threshold=0.4375, certain=0.85)
+    assert replace(full_spec(), answer=rule).uncertain_kind == (
+        "answers below 0.44; of the others at least 85% were right on validation faces"
+    )

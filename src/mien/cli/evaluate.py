@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,13 +13,16 @@ import numpy as np
 from mien.cli.flags import call
 from mien.cli.main import OK
 from mien.errors import UsageError
-from mien.evaluate import Report, measure_probabilities, restrict
+from mien.evaluate import measure_affect, measure_found, measure_probabilities
 from mien.io.sinks import replacing
-from mien.metrics import Codes
-from mien.runtime.classify import DEFAULT_MODEL, Classifier, load_classifier
-from mien.train.data import fer2013, folder
-from mien.train.data.rows import Rows
+from mien.metrics import bootstrap_interval, ccc
+from mien.pipeline import Analyzer, Options
+from mien.runtime.classify import DEFAULT_MODEL, load_classifier
+from mien.train import answers
+from mien.train.answers import Answers
 from mien.types import Floats
+
+CONTEMPT = "contempt"
 
 
 def evaluate(
@@ -28,36 +30,48 @@ def evaluate(
     /,
     *,
     data: Path,
-    reader: Literal["fer2013", "folder"] = "fer2013",
-    split: str = "PublicTest",
-    truth: Literal["fer2013", "ferplus"] = "fer2013",
+    reader: Literal["fer2013", "folder", "ckplus", "affectnet", "rafdb", "manifest"] = "fer2013",
+    split: str | None = None,
+    truth: str | None = None,
     labels: str | None = None,
+    reader_option: list[str] | None = None,
+    detector: str | None = None,
     format: Literal["table", "json"] = "table",
     output: Path | None = None,
     predictions: Path | None = None,
 ) -> int:
-    """Measure a model on crops of faces: single view, no test-time augmentation.
+    """Measure a model on a labelled data set: single view, no test-time augmentation.
 
     Args:
         model: A bundled model's name or an .onnx file.
         data: The folder of the data set.
-        reader: FER2013 with FER+ votes beside it, or a folder with one sub-folder per expression.
-        split: The split of FER2013, or the sub-folder of `data` (. for `data` itself).
-        truth: The labels to measure against: FER2013's, or FER+ majorities.
-        labels: The head that answers; by default the one of the truth's name, if there is one,
-            and "answer" is the model's default answer.
+        reader: Which data set it is; folder is one sub-folder per expression, manifest a list.
+        split: The split, or for folder the sub-folder of `data` (by default `data` itself).
+        truth: The labels to measure against, such as ferplus: FER+ majorities beside FER2013.
+        labels: The head that answers; "answer" is the model's default answer. By default the head
+            of the truth's name if there is one; for folder, manifest and --detector the answer.
+        reader_option: What the reader takes besides, NAME=VALUE, such as crop=landmarks.
+        detector: Find the faces first (auto, yunet, libface, haar): folder, manifest, affectnet.
         format: A report for people, or JSON.
         output: The file to write instead of stdout.
         predictions: A CSV file for every face's name, truth and probabilities.
     """
-    classifier = load_classifier(model, threads=2)
-    rows, known = _rows(data, reader, split, truth)
-    answers = _answer(classifier, rows, known, labels)
-    report = measure_probabilities(answers.probabilities, answers.truth, answers.labels)
-    about = {"model": classifier.spec.name, "head": answers.head, "data": reader, "split": split}
-    _tell({**about, "truth": truth, **report.to_dict()}, report, format, output)
+    analyzer = _analyzer(model, detector, reader)
+    classifier = load_classifier(model, threads=2) if analyzer is None else analyzer.classifier
+    spec, chosen = classifier.spec, split or answers.SPLITS[reader]
+    options = answers.read_options(reader_option or ())
+    found = answers.read_set(data, reader, chosen, spec, truth=truth, options=options)
+    if analyzer is None:
+        told = answers.ask(classifier, found, labels or answers.default_head(found, spec))
+    else:
+        told = answers.ask_photos(analyzer, found, labels or answers.ANSWER)
+    about = {"model": spec.name, "head": told.head, "data": reader, "split": chosen}
+    extra: dict[str, Any] = {"truth": found.truth, "reader_options": options}
+    extra |= {"detector": analyzer and analyzer.detector.name}
+    figures = _figures(told, analyzer is not None) | _affect(told)
+    _tell({**about, **extra, **figures}, format, output)
     if predictions is not None:
-        _write_predictions(answers, predictions)
+        _write_predictions(told, predictions)
     return OK
 
 
@@ -66,57 +80,62 @@ def run(argv: Sequence[str]) -> int:
     return call(evaluate, argv, prog="mien evaluate")
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What a head said of the faces that have a label."""
-
-    head: str
-    names: list[str]
-    probabilities: Floats  # (n, k)
-    labels: tuple[str, ...]  # of the columns
-    truth: Codes  # (n,) index into `labels`
-
-
-def _rows(data: Path, reader: str, split: str, truth: str) -> tuple[Rows, str]:
-    """The faces, and the head that holds their truth."""
-    if reader == "folder":
-        return folder.read(data / split, 48), folder.HEAD
-    rows = fer2013.read(data, [split], "majority")[0]
-    if truth not in rows.targets:
-        raise UsageError(f"{data} has no {truth} labels; fer2013new.csv must lie beside the faces")
-    return rows, truth
+def _analyzer(model: str, detector: str | None, reader: str) -> Analyzer | None:
+    """What finds faces and reads them; None where the reader's crops are to be measured."""
+    if detector is None:
+        return None
+    if reader not in answers.PHOTOS:
+        raise UsageError(
+            f"--detector is for pictures with room around the face: --reader "
+            f"{', '.join(answers.PHOTOS)}. Those of {reader} are crops; leave --detector off."
+        )
+    return Analyzer(Options(model=model, detector=detector, max_faces=1, threads=2))
 
 
-def _answer(classifier: Classifier, rows: Rows, truth: str, labels: str | None) -> Answers:
-    """Ask the head `labels`, or the truth's own if there is one, about the labelled faces.
-
-    Columns that the truth does not know are left out, and the rest sum to one again.
-    """
-    known = np.flatnonzero(rows.labelled(truth))
-    codes, names = rows.targets[truth][known].argmax(axis=1), rows.labels[truth]
-    heads = [head.name for head in classifier.spec.heads]
-    head = labels or (truth if truth in heads else "answer")
-    scores = classifier(rows.images[known], labels=None if head == "answer" else head)
-    present = tuple(names[code] for code in np.unique(codes))
-    kept = names if set(names) <= set(scores.labels) else present
-    if unknown := sorted(set(kept) - set(scores.labels)):
-        raise UsageError(f"head {head!r} does not know {', '.join(unknown)}")
-    probabilities, columns = restrict(scores.probabilities, scores.labels, kept)
-    moved = np.array([columns.index(name) if name in columns else -1 for name in names])
-    told = [rows.names[i] for i in known]
-    return Answers(head, told, probabilities, columns, moved[codes])
+def _figures(told: Answers, detected: bool) -> dict[str, Any]:
+    """The report over the faces found; over all pictures; and both again without contempt."""
+    kept = told.found
+    report = measure_probabilities(told.probabilities[kept], told.truth[kept], told.labels)
+    figures = report.to_dict()
+    if detected:
+        figures["pictures"] = measure_found(told.predicted, told.truth).to_dict()
+    if CONTEMPT in told.labels and (rest := told.without(CONTEMPT)).found.any():
+        figures["without_contempt"] = _figures(rest, detected)
+    return figures
 
 
-def _write_predictions(answers: Answers, path: Path) -> None:
-    lines = [",".join(("name", "truth", *answers.labels))]
-    for name, code, row in zip(answers.names, answers.truth, answers.probabilities, strict=True):
-        lines.append(",".join((name, answers.labels[code], *(f"{p:.4f}" for p in row))))
+def _affect(told: Answers) -> dict[str, Any]:
+    """Valence's and arousal's figures, None in the place of NaN."""
+    if told.affect is None:
+        return {}
+    figures: dict[str, dict[str, Any]] = {}
+    for i, (name, part) in enumerate(measure_affect(*told.affect).items()):
+        figures[name] = {k: None if np.isnan(v) else v for k, v in part.items()}
+        ours, truth = (side[:, i] for side in told.affect)
+        known = np.flatnonzero(~np.isnan(truth))
+        figures[name]["ccc_interval"] = _ccc_interval(ours[known], truth[known])
+    return {"affect": figures}
+
+
+def _ccc_interval(ours: Floats, truth: Floats) -> tuple[float, float] | None:
+    if not len(truth):
+        return None
+    return bootstrap_interval(lambda at: ccc(ours[at], truth[at]), len(truth))
+
+
+def _write_predictions(told: Answers, path: Path) -> None:
+    """One line a picture; the probabilities are empty where no face was found."""
+    lines = [",".join(("name", "truth", *told.labels))]
+    rows = zip(told.names, told.truth, told.probabilities, told.found, strict=True)
+    for name, code, row, found in rows:
+        cells = (f"{p:.4f}" for p in row) if found else ("" for _ in row)
+        lines.append(",".join((name, told.labels[code], *cells)))
     with replacing(path) as file:
         file.write(("\n".join(lines) + "\n").encode())
 
 
-def _tell(about: dict[str, Any], report: Report, format: str, output: Path | None) -> None:
-    text = json.dumps(about, indent=1) + "\n" if format == "json" else _text(about, report)
+def _tell(about: Mapping[str, Any], format: str, output: Path | None) -> None:
+    text = json.dumps(about, indent=1) + "\n" if format == "json" else _text(about)
     if output is None:
         sys.stdout.write(text)
         return
@@ -124,18 +143,70 @@ def _tell(about: dict[str, Any], report: Report, format: str, output: Path | Non
         file.write(text.encode())
 
 
-def _text(about: dict[str, Any], report: Report) -> str:
-    low, high = report.accuracy_interval
+def _text(about: Mapping[str, Any]) -> str:
+    where = f", faces found by {about['detector']}" if about["detector"] else ""
+    options = "".join(f", {k} {v}" for k, v in about["reader_options"].items())
     lines = [
         f"{about['model']}, head {about['head']}, on {about['data']} {about['split']}, "
-        f"truth {about['truth']}, n = {report.n}, single view",
-        f"  accuracy           {report.accuracy:.4f}  (95 % interval {low:.4f} to {high:.4f})",
-        f"  balanced accuracy  {report.balanced_accuracy:.4f}",
-        f"  macro F1           {report.macro_f1:.4f}",
-        f"  ECE                {report.ece:.4f}",
-        "  recall per expression",
+        f"truth {about['truth']}, n = {about['n']}, single view{where}{options}",
+        *_scores(about),
+        *_recalls(about),
+        *_confusion(about),
     ]
-    counts = np.array(report.confusion).sum(axis=1)
-    for (name, value), n in zip(report.recall.items(), counts, strict=True):
-        lines.append(f"    {name:10} {'-' if value is None else f'{value:.3f}'}  n = {n}")
+    if rest := about.get("without_contempt"):
+        lines += [f"  without contempt, n = {rest['n']}", *_scores(rest), *_recalls(rest)]
+    if "affect" in about:
+        lines.append("  valence and arousal   n   RMSE     PCC     CCC  (95 % interval)      SAGR")
+        lines += [_affect_line(name, part) for name, part in about["affect"].items()]
     return "\n".join(lines) + "\n"
+
+
+def _scores(report: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"  accuracy           {_with_interval(report, 'accuracy')}",
+        f"  balanced accuracy  {_with_interval(report, 'balanced_accuracy')}",
+        f"  macro F1           {report['macro_f1']:.4f}",
+        f"  ECE                {report['ece']:.4f}",
+    ]
+    if pictures := report.get("pictures"):
+        lines += [
+            f"  a face was found in {pictures['found']} of {pictures['n']} pictures "
+            f"({pictures['share']:.2%}); where it was missed, the answer counts as wrong:",
+            f"    accuracy           {_with_interval(pictures, 'accuracy')}",
+            f"    balanced accuracy  {_with_interval(pictures, 'balanced_accuracy')}",
+        ]
+    return lines
+
+
+def _with_interval(report: Mapping[str, Any], name: str) -> str:
+    low, high = report[f"{name}_interval"]
+    return f"{report[name]:.4f}  (95 % interval {low:.4f} to {high:.4f})"
+
+
+def _recalls(report: Mapping[str, Any]) -> list[str]:
+    lines = ["  recall per expression"]
+    for name, value in report["recall"].items():
+        interval = report["recall_interval"][name]
+        between = "" if interval is None else f"  ({interval[0]:.3f} to {interval[1]:.3f})"
+        share = "-" if value is None else f"{value:.3f}"
+        lines.append(f"    {name:10} {share}{between}  n = {report['rows'][name]}")
+    return lines
+
+
+def _confusion(report: Mapping[str, Any]) -> list[str]:
+    """Counts, a row for each true class, a column for each answer."""
+    labels = report["labels"]
+    lines = ["  confusion (rows: truth)  " + " ".join(f"{label[:9]:>9}" for label in labels)]
+    for label, row in zip(labels, report["confusion"], strict=True):
+        lines.append(f"    {label:<23}" + " ".join(f"{count:9}" for count in row))
+    return lines
+
+
+def _affect_line(name: str, part: Mapping[str, Any]) -> str:
+    if part["ccc_interval"] is None:
+        return f"    {name:<14}      0"
+    low, high = part["ccc_interval"]
+    return (
+        f"    {name:<14}  {part['n']:5}  {part['rmse']:.4f}  {part['pcc']:6.3f}  "
+        f"{part['ccc']:6.3f}  ({low:.3f} to {high:.3f})  {part['sagr']:6.3f}"
+    )

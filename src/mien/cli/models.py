@@ -16,6 +16,9 @@ from mien.cli.progress import Progress
 from mien.errors import UsageError
 from mien.runtime import store
 
+_BELOW = ("sha256", "training_data", "intended_use", "valence_and_arousal", "uncertain")
+"""What the table says below its columns, or leaves to JSON."""
+
 
 def models(
     action: Literal["list", "show", "pull", "cards"] = "list",
@@ -101,6 +104,8 @@ def _summary(name: str) -> dict[str, Any]:
         "licence": spec.licence,
         "training_data": list(spec.training_data),
         "intended_use": spec.intended_use,
+        "valence_and_arousal": spec.affect_kind,
+        "uncertain": spec.uncertain_kind,
         **_file_facts(path),
     }
 
@@ -127,7 +132,7 @@ def _print_table(content: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    shown = [c for c in content[0] if c not in ("sha256", "training_data", "intended_use")]
+    shown = [c for c in content[0] if c not in _BELOW]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in shown:
         table.add_column(column, overflow="fold")
@@ -139,6 +144,10 @@ def _print_table(content: list[dict[str, Any]]) -> None:
         if row.get("intended_use"):
             console.print(f"\n[bold]{row['name']}[/]: {row['intended_use']}")
             console.print("Trained on: " + "; ".join(row["training_data"]))
+        if row.get("valence_and_arousal"):
+            console.print("Valence and arousal: " + row["valence_and_arousal"])
+        if row.get("uncertain"):
+            console.print("Uncertain: " + row["uncertain"])
 
 
 def _text(value: Any) -> str:

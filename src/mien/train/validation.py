@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from mien.evaluate import Report, measure
-from mien.metrics import accuracy, ccc, pcc, rmse, sagr
+from mien.evaluate import Report, measure, measure_affect
+from mien.metrics import accuracy
 from mien.train.data.loader import TensorData, plain_batches
-from mien.train.data.rows import AFFECT, AFFECT_LABELS, labelled
+from mien.train.data.rows import AFFECT, labelled
 from mien.types import Floats
 
 
@@ -41,28 +41,6 @@ def validate(model: nn.Module, data: TensorData) -> dict[str, float]:
         known = labelled(head, target)
         scores[head] = accuracy(outputs[known].argmax(axis=1), target[known].argmax(axis=1))
     return scores
-
-
-def measure_affect(outputs: Floats, target: Floats) -> dict[str, dict[str, float]]:
-    """Valence's and arousal's figures: n, ccc, pcc, rmse, sagr.
-
-    Args:
-        outputs: (n, 2); taken as -1 or 1 where they lie beyond, as when the model is used.
-        target: (n, 2), NaN where unknown.
-
-    Returns:
-        The figures by output; NaN where nothing is known.
-    """
-    figures = {}
-    for name, ours, truth in zip(AFFECT_LABELS, np.clip(outputs, -1, 1).T, target.T, strict=True):
-        known = ~np.isnan(truth)
-        measures = {"ccc": ccc, "pcc": pcc, "rmse": rmse, "sagr": sagr}
-        told = {
-            k: f(ours[known], truth[known]) if known.any() else float("nan")
-            for k, f in measures.items()
-        }
-        figures[name] = {"n": int(known.sum()), **told}
-    return figures
 
 
 def reports_of(
