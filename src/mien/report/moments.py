@@ -84,7 +84,7 @@ def cut_faces(
             box = _box(recording, face_id, frame.index)
             if not np.isnan(box).any():
                 out[face_id, frame.index] = cut(
-                    frame.rgb, box[None], size=SIZE, recipe=recipe("square-v1"), scale=frame.scale
+                    frame.rgb, box[None], size=SIZE, recipe=recipe("square-v2"), scale=frame.scale
                 )[0]
         if frame.index >= last:
             break

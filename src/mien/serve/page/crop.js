@@ -7,6 +7,7 @@ const BITS = 22; // Pillow's fixed point: 32 bits less 8 of a pixel and 2 of saf
 
 export const RECIPES = {
   "square-v1": { margin: 1.15, drop: 0.02 },
+  "square-v2": { margin: 0.95, drop: 0.02 },
   "whole-v1": { margin: 1.0, drop: 0 },
 };
 
