@@ -162,7 +162,8 @@ def affect_of(
         head = spec.head(spec.affect.head)
         labels, probabilities = head.labels, softmax(logits[head.name], head.temperature)
     places = np.array([spec.affect.positions[label] for label in labels], np.float32)
-    means = probabilities @ places
+    # Not a matrix product, whose last digit depends on how many faces are read together.
+    means = (probabilities[:, :, None] * places).sum(axis=1)
     return means[:, 0], means[:, 1]
 
 

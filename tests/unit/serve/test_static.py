@@ -111,7 +111,7 @@ def test_the_page_is_told_of_the_models(tmp_path, detector, package):
     size = store.bundled()["mien-tiny"].stat().st_size
     assert (model["file"], model["size_bytes"]) == ("mien-tiny.onnx", size)
     assert model["has_affect"] is load_classifier("mien-tiny").spec.has_affect
-    assert model["spec"]["input"]["crop"] == "square-v1"
+    assert model["spec"]["input"]["crop"] == "square-v2"
     assert [len(head["labels"]) for head in model["spec"]["heads"]] == [7, 8]
     with pytest.raises(UsageError, match="two models are called 'mien-tiny'"):
         write_static(tmp_path / "web", models=["mien-tiny", "mien-tiny"], ort=package)
