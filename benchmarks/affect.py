@@ -14,10 +14,9 @@ tell more by these positions. "always the mean" is what a constant gives.
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from default_answer import affectnet_faces
+from affectnet_faces import add_options, find_faces
 
 import mien
 from mien.faces.crop import recipe
@@ -27,18 +26,6 @@ from mien.runtime.classify import answer
 from mien.spec import AnswerSpec
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-
-
-def ratings(folder, numbers):
-    """Valence and arousal (n, 2) of these pictures."""
-    told = [
-        [
-            float(str(np.load(folder / "annotations" / f"{number}_{kind}.npy", allow_pickle=False)))
-            for kind in ("val", "aro")
-        ]
-        for number in numbers
-    ]
-    return np.array(told, np.float32)
 
 
 def readings(spec, logits):
@@ -66,21 +53,22 @@ def line(name, told, truth, choosing):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
-    parser.add_argument("--affectnet", type=Path, required=True)
-    parser.add_argument("--detector", default="auto")
+    add_options(parser)
     options = parser.parse_args()
     classifier = mien.load_classifier(options.model)
     spec = classifier.spec
-    detector = mien.load_detector(options.detector, max_faces=1)
-    crops, codes, numbers = affectnet_faces(options.affectnet, detector, recipe(spec.input.crop))
-    truth, choosing = ratings(options.affectnet, numbers), numbers % 2 == 0
+    pictures = find_faces(options.affectnet, options.detector, options.cache)
+    crops = pictures.crops(spec.input.size, recipe(spec.input.crop))
+    truth, choosing = pictures.affect, pictures.numbers % 2 == 0
     places = np.array([CIRCUMPLEX[label] for label in EIGHT], np.float32)
     table = [(name, told @ places) for name, told in readings(spec, classifier.logits(crops))]
     print(f"{spec.name} {spec.version}, positions of {CIRCUMPLEX_SOURCE}")
-    print(f"detector {detector.name}, n = {choosing.sum()} choosing, {(~choosing).sum()} checking")
+    print(
+        f"detector {pictures.detector}, n = {choosing.sum()} choosing, {(~choosing).sum()} checking"
+    )
     print("CCC PCC RMSE SAGR of: valence, choosing | arousal, choosing | the same, checking")
     table.sort(key=lambda row: -sum(ccc(row[1][choosing, i], truth[choosing, i]) for i in (0, 1)))
-    table.append(("labels", places[codes]))
+    table.append(("labels", places[pictures.codes]))
     for name, told in table:
         print(line(name, told, truth, choosing))
     spread = truth[~choosing] - truth[choosing].mean(axis=0)

@@ -20,41 +20,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from affectnet_faces import add_options, find_faces
 
 import mien
-from mien.faces.crop import cut, recipe
-from mien.io.images import read_image
+from mien.faces.crop import recipe
 from mien.labels import EIGHT
 from mien.metrics import expected_calibration_error, nll, softmax
-from mien.runtime.classify import answer
+from mien.runtime.classify import answer, without_priors
 from mien.spec import AnswerSpec
 from mien.train.calibrate import fit_temperature
 from mien.train.data import fer2013
 
-# What the numbers 0-7 in AffectNet's files mean.
-AFFECTNET = (
-    *("neutral", "happiness", "sadness", "surprise"),
-    *("fear", "disgust", "anger", "contempt"),
-)
 GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
-
-
-def affectnet_faces(folder, detector, crop):
-    """Crops (n, 96, 96, 3), classes (n,) in the order of EIGHT, picture numbers (n,)."""
-    crops, codes, numbers, missed = [], [], [], 0
-    paths = sorted((folder / "images").glob("*.jpg"), key=lambda p: int(p.stem))
-    for path in paths:
-        frame = read_image(path)
-        faces = detector(frame.rgb)
-        if not len(faces):
-            missed += 1
-            continue
-        label = np.load(folder / "annotations" / f"{path.stem}_exp.npy", allow_pickle=False)
-        crops.append(cut(frame.rgb, faces.boxes[:1], size=96, recipe=crop)[0])
-        codes.append(EIGHT.index(AFFECTNET[int(str(label))]))
-        numbers.append(int(path.stem))
-    print(f"AffectNet val_set: {len(paths)} pictures, {missed} without a face found")
-    return np.stack(crops), np.array(codes), np.array(numbers)
 
 
 def part_right(probabilities, codes, seven):
@@ -79,10 +56,8 @@ def product(spec, logits):
     total = np.zeros((len(next(iter(logits.values()))), len(EIGHT)), np.float32)
     mass = np.zeros(len(EIGHT), np.float32)
     for name, weight in rule.weights.items():
-        head = spec.head(name)
-        columns = [EIGHT.index(label) for label in head.labels]
-        shift = rule.prior_strength.get(name, 0) * np.log(np.asarray(head.priors, np.float32))
-        told = softmax(logits[name] / np.float32(head.temperature) - shift)
+        columns = [EIGHT.index(label) for label in spec.head(name).labels]
+        told = without_priors(spec, name, logits[name])
         total[:, columns] += np.float32(weight) * np.log(np.maximum(told, 1e-9))
         mass[columns] += np.float32(weight)
     return softmax(total / np.maximum(mass, 1e-6), rule.temperature)
@@ -110,20 +85,18 @@ def temperature_lines(spec, logits, codes, public, truth):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
-    parser.add_argument("--affectnet", type=Path, required=True)
     parser.add_argument("--fer2013", type=Path, required=True)
-    parser.add_argument("--detector", default="auto")
+    add_options(parser)
     options = parser.parse_args()
     classifier = mien.load_classifier(options.model, threads=2)
-    detector = mien.load_detector(options.detector, max_faces=1)
-    crop = recipe(classifier.spec.input.crop)
-    crops, codes, numbers = affectnet_faces(options.affectnet, detector, crop)
-    logits = classifier.logits(crops)
+    pictures = find_faces(options.affectnet, options.detector, options.cache)
+    codes, size = pictures.codes, classifier.spec.input.size
+    logits = classifier.logits(pictures.crops(size, recipe(classifier.spec.input.crop)))
     rows = fer2013.read(options.fer2013, ["PublicTest"])[0]
     known = rows.labelled("ferplus")
     public = classifier.logits(rows.images[known])
     truth = rows.targets["ferplus"][known].argmax(axis=1)
-    choosing = numbers % 2 == 0
+    choosing = pictures.numbers % 2 == 0
     table = []
     for rule, mix in itertools.product(rules(), (answer, product)):
         spec = replace(classifier.spec, answer=rule)
@@ -136,7 +109,9 @@ def main():
         plus = part_right(there, truth, seven=False)
         table.append((*figures, calls[0], calls.max(), checked, plus, rule, mix))
     table.sort(key=lambda row: -(row[0] + row[1]))
-    print(f"detector {detector.name}, n = {choosing.sum()} choosing, {(~choosing).sum()} checking")
+    print(
+        f"detector {pictures.detector}, n = {choosing.sum()} choosing, {(~choosing).sum()} checking"
+    )
     print(
         "choose7 choose8 check7 check8 called-neutral most nll FER+PublicTest  "
         "weights, prior strengths"

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from affectnet_faces import Pictures, find_faces
+from affectnet_faces import Pictures, add_options, find_faces
 from PIL import Image, ImageFilter
 
 import mien
@@ -262,9 +262,7 @@ def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
-    parser.add_argument("--affectnet", type=Path, required=True, help="the folder with val_set")
-    parser.add_argument("--detector", default="auto")
-    parser.add_argument("--cache", type=Path, help="a folder to keep the boxes in")
+    add_options(parser)
     parser.add_argument("--output", type=Path, help="a Markdown file; else it is printed")
     options = parser.parse_args()
     found = find_faces(options.affectnet, options.detector, options.cache)

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from default_answer import affectnet_faces
+from affectnet_faces import add_options, find_faces
 
 import mien
 from mien.faces.crop import recipe
@@ -30,20 +30,19 @@ def told(figures, names=NAMES):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
-    parser.add_argument("--affectnet", type=Path, required=True)
     parser.add_argument("--fer2013", type=Path, required=True)
-    parser.add_argument("--detector", default="auto")
+    add_options(parser)
     options = parser.parse_args()
     classifier = mien.load_classifier(options.model)
-    detector = mien.load_detector(options.detector, max_faces=1)
-    crop = recipe(classifier.spec.input.crop)
-    crops, codes, _ = affectnet_faces(options.affectnet, detector, crop)
+    pictures = find_faces(options.affectnet, options.detector, options.cache)
+    codes, size = pictures.codes, classifier.spec.input.size
+    crops = pictures.crops(size, recipe(classifier.spec.input.crop))
     other = classifier(crops).probabilities
     rows = fer2013.read(options.fer2013, ["PublicTest"])[0]
     known = rows.labelled("ferplus")
     mine = classifier(rows.images[known]).probabilities
     truth = rows.targets["ferplus"][known].argmax(axis=1)
-    print(f"{classifier.spec.name} {classifier.spec.version}, detector {detector.name}")
+    print(f"{classifier.spec.name} {classifier.spec.version}, detector {pictures.detector}")
     print(
         f"all answers: right {np.mean(mine.argmax(axis=1) == truth):.3f} of PublicTest's with FER+,"
     )

@@ -112,10 +112,10 @@ def balanced_accuracy(matrix: NDArray[np.int64]) -> float:
     return float(np.nanmean(recalls(matrix)))
 
 
-def nll(probabilities: Floats, truth: Codes) -> float:
-    """Mean negative log-likelihood of the true classes, in nats."""
+def nll(probabilities: Floats, truth: Codes, weights: Numbers | None = None) -> float:
+    """Mean negative log-likelihood of the true classes, in nats; weighted by `weights` (n,)."""
     chosen = probabilities[np.arange(len(truth)), truth]
-    return float(-np.mean(np.log(np.maximum(chosen, 1e-12))))
+    return float(-np.average(np.log(np.maximum(chosen, 1e-12)), weights=weights))
 
 
 def brier(probabilities: Floats, truth: Codes) -> float:

@@ -18,6 +18,7 @@ from mien.io.sinks import replacing
 from mien.metrics import bootstrap_interval, ccc
 from mien.pipeline import Analyzer, Options
 from mien.runtime.classify import DEFAULT_MODEL, load_classifier
+from mien.spec import ANSWER
 from mien.train import answers
 from mien.train.answers import Answers
 from mien.types import Floats
@@ -64,7 +65,7 @@ def evaluate(
     if analyzer is None:
         told = answers.ask(classifier, found, labels or answers.default_head(found, spec))
     else:
-        told = answers.ask_photos(analyzer, found, labels or answers.ANSWER)
+        told = answers.ask_photos(analyzer, found, labels or ANSWER)
     about = {"model": spec.name, "head": told.head, "data": reader, "split": chosen}
     extra: dict[str, Any] = {"truth": found.truth, "reader_options": options}
     extra |= {"detector": analyzer and analyzer.detector.name}

@@ -129,17 +129,27 @@ def answer(spec: ModelSpec, logits: dict[str, Floats]) -> Floats:
     total = np.zeros((len(next(iter(logits.values()))), len(EIGHT)), np.float32)
     mass = np.zeros(len(EIGHT), np.float32)
     for name, weight in rule.weights.items():
-        head = spec.head(name)
-        columns = [EIGHT.index(label) for label in head.labels]
-        adjusted = logits[name] / np.float32(head.temperature)
-        strength = rule.prior_strength.get(name, 0.0)
-        if strength:
-            adjusted = adjusted - np.float32(strength) * np.log(np.asarray(head.priors, np.float32))
-        total[:, columns] += np.float32(weight) * softmax(adjusted)
+        columns = [EIGHT.index(label) for label in spec.head(name).labels]
+        total[:, columns] += np.float32(weight) * without_priors(spec, name, logits[name])
         mass[columns] += np.float32(weight)
     mixed = total / np.maximum(mass, 1e-6)
     mixed /= mixed.sum(axis=1, keepdims=True)
     return softmax(np.log(np.maximum(mixed, 1e-9)), rule.temperature)
+
+
+def without_priors(spec: ModelSpec, name: str, logits: Floats) -> Floats:
+    """The head's calibrated probabilities (n, k), its priors divided out as the answer's rule says.
+
+    Args:
+        spec: the model's.
+        name: of the head.
+        logits: its outputs (n, k).
+    """
+    head, strength = spec.head(name), spec.answer.prior_strength.get(name, 0.0)
+    adjusted = logits / np.float32(head.temperature)
+    if strength:
+        adjusted = adjusted - np.float32(strength) * np.log(np.asarray(head.priors, np.float32))
+    return softmax(adjusted)
 
 
 def affect_of(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import platform
+from mien.runtime.memory import set_malloc
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's numbers, from malloc.h
 _KEPT = 16 << 20
 _LARGE = 8 << 20
 
@@ -17,8 +15,4 @@ def keep_freed() -> bool:
     faults and 2 ms of processor a photo of 640 x 480 as soon as two are read at a time. Pieces of
     over 8 MB, of large pictures and uploads, go back as before.
     """
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    libc = ctypes.CDLL(None)
-    done = (libc.mallopt(_TRIM_THRESHOLD, _KEPT), libc.mallopt(_MMAP_THRESHOLD, _LARGE))
-    return done == (1, 1)
+    return set_malloc({"trim_threshold": _KEPT, "mmap_threshold": _LARGE})

@@ -17,7 +17,7 @@ from mien.io.images import read_image
 from mien.metrics import Codes
 from mien.pipeline import Analyzer
 from mien.runtime.classify import Classifier
-from mien.spec import ModelSpec
+from mien.spec import ANSWER, ModelSpec
 from mien.train.data.readers import READERS
 from mien.train.data.rows import AFFECT, Rows
 from mien.types import Floats, Image, Scores
@@ -33,9 +33,6 @@ SPLITS = {
 }
 #: Those whose pictures may be whole photos, in which a detector can look for the face.
 PHOTOS = ("folder", "affectnet", "manifest")
-
-#: The head that stands for a model's default answer.
-ANSWER = "answer"
 
 _GREY = ("fer2013",)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mien.metrics import Codes, expected_calibration_error, softmax
+from mien.metrics import Codes, expected_calibration_error, nll, softmax
 from mien.types import Floats
 
 
@@ -19,13 +18,16 @@ def fit_temperature(logits: Floats, truth: Codes, *, balanced: bool = False) -> 
         truth: (n,) their classes.
         balanced: let every class weigh the same, however many faces of it there are.
     """
-    counts = np.bincount(truth)[truth] if balanced else np.ones(len(truth))
-    weights = 1.0 / counts
+    weights = 1 / np.bincount(truth)[truth] if balanced else None
+
+    def loss(log_temperature: float) -> float:
+        return nll(softmax(logits, float(np.exp(log_temperature))), truth, weights)
+
     low, high = np.log(0.25), np.log(4.0)
     golden = (np.sqrt(5) - 1) / 2
     for _ in range(40):
         left, right = high - golden * (high - low), low + golden * (high - low)
-        if _loss(logits, truth, weights, left) < _loss(logits, truth, weights, right):
+        if loss(left) < loss(right):
             high = right
         else:
             low = left
@@ -50,10 +52,3 @@ def cross_fitted_ece(
 ) -> float:
     """The calibration error when each fold's temperature is fitted on the other folds."""
     return expected_calibration_error(cross_fitted(logits, truth, folds, balanced=balanced), truth)
-
-
-def _loss(
-    logits: Floats, truth: Codes, weights: NDArray[np.float64], log_temperature: float
-) -> float:
-    told = softmax(logits, float(np.exp(log_temperature)))[np.arange(len(truth)), truth]
-    return -float(np.average(np.log(np.maximum(told, 1e-12)), weights=weights))
