@@ -5,15 +5,15 @@ import json
 
 import numpy as np
 import pytest
+from commands import mien as run
 
-for needed in ("torch", "onnx", "onnxscript", "safetensors", "yaml", "matplotlib"):
+for needed in ("torch", "onnx", "onnxscript", "safetensors", "matplotlib"):
     pytest.importorskip(needed)
 
 from PIL import Image  # noqa: E402
 from synthetic_faces import faces, labels_of  # noqa: E402
 
 import mien  # noqa: E402
-from mien.cli.main import main  # noqa: E402
 from mien.errors import UsageError  # noqa: E402
 from mien.train import checkpoint  # noqa: E402
 from mien.train.data.affectnet import CODES  # noqa: E402
@@ -42,14 +42,6 @@ epochs: 1
 batch: 12
 threads: 1
 """
-
-
-def run(*words):
-    """Run a command in this process and return its exit status."""
-    try:
-        return main([str(word) for word in words])
-    except SystemExit as stopped:
-        return stopped.code
 
 
 def write_affectnet(folder, n, seed):

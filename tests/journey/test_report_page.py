@@ -5,15 +5,14 @@ The browser tests need Playwright and a Chromium that is installed; they skip wi
 
 import base64
 import io
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from page_in_browser import chromium
 from PIL import Image
 from synthetic_recording import crowd_of, row, small_rows, write_csv
 
@@ -113,15 +112,8 @@ def test_faces_come_from_the_video(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs Chromium")
-    flags = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    with api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=flags)
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

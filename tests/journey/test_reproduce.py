@@ -5,13 +5,12 @@ import json
 from collections import defaultdict
 
 import pytest
+from commands import mien
 
-for needed in ("torch", "onnx", "safetensors", "yaml", "matplotlib"):
+for needed in ("torch", "onnx", "safetensors", "matplotlib"):
     pytest.importorskip(needed)
 
 from synthetic_sets import write_sets  # noqa: E402
-
-from mien.cli.main import main  # noqa: E402
 
 pytestmark = pytest.mark.journey
 
@@ -41,14 +40,6 @@ TRAINED = {
         ("curves-teacher",),
     ),
 }
-
-
-def mien(*words):
-    """Run a command in this process and return its exit status."""
-    try:
-        return main([str(word) for word in words])
-    except SystemExit as stopped:
-        return stopped.code
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ import shutil
 from importlib.metadata import version
 
 import pytest
+from commands import mien
 
-for needed in ("torch", "onnx", "onnxscript", "safetensors", "yaml", "matplotlib"):
+for needed in ("torch", "onnx", "onnxscript", "safetensors", "matplotlib"):
     pytest.importorskip(needed)
 
 from synthetic_faces import write_fer2013, write_recipe  # noqa: E402
 
-from mien.cli.main import main  # noqa: E402
 from mien.labels import EIGHT, SEVEN  # noqa: E402
 
 pytestmark = pytest.mark.journey
@@ -35,14 +35,6 @@ MADE = (
     "last.safetensors",
     "best.safetensors",
 )
-
-
-def mien(*words):
-    """Run a command in this process and return its exit status."""
-    try:
-        return main([str(word) for word in words])
-    except SystemExit as stopped:
-        return stopped.code
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ import json
 
 import numpy as np
 import pytest
+from commands import mien
 
-for needed in ("torch", "onnx", "onnxscript", "safetensors", "yaml", "matplotlib"):
+for needed in ("torch", "onnx", "onnxscript", "safetensors", "matplotlib"):
     pytest.importorskip(needed)
 
 from synthetic_faces import write_recipe  # noqa: E402
 from synthetic_sets import bar, write_sets  # noqa: E402
 
-from mien.cli.main import main  # noqa: E402
 from mien.labels import EIGHT, SEVEN  # noqa: E402
 from mien.runtime.classify import load_classifier  # noqa: E402
 from mien.train import checkpoint  # noqa: E402
@@ -28,11 +28,6 @@ loss: {affect: ccc}
 teacher_weight: 0.5
 """
 WEIGHTS = "{fer2013: 0.25, ferplus: 0.25, affectnet: 0.5}"
-
-
-def mien(*words):
-    """Run a command in this process and return its exit status."""
-    return main([str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def run(argv: Sequence[str]) -> int:
 
 def require_train(what: str) -> None:
     """Raise a `MissingExtraError` unless the extra ``train`` is installed."""
-    for package in ("torch", "onnx", "safetensors", "yaml", "matplotlib"):
+    for package in ("torch", "onnx", "safetensors", "matplotlib"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(what, "train")
 
