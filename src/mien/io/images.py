@@ -21,6 +21,7 @@ from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
 
 from mien.errors import TooLargeError, UnreadableError, UnsupportedError
+from mien.io import bombs
 from mien.io.pixels import array_to_rgb, picture_to_rgb
 from mien.types import Frame
 
@@ -42,6 +43,7 @@ the 48 pixels the classifier looks at: what a fuller decode adds, neither of the
 
 FORMATS = "JPEG, PNG, WebP, BMP, TIFF, GIF, PPM"
 
+_TOO_LARGE = "too large for the memory of this machine"
 _TRUNCATED = "truncated: the file ends before the picture does"
 
 # Each format by its first bytes, and the Pillow module that reads it, imported when it is needed.
@@ -182,19 +184,22 @@ def _read_file_object(
 def _read_stream(stream: IO[bytes], name: str, max_pixels: int, enough: int | None) -> Frame:
     """Read a picture file from its start; `stream` may be a pipe."""
     try:
-        if not stream.seekable():
-            stream = io.BytesIO(stream.read())
         head = stream.read(64)
-        stream.seek(0)
+        found = next((known for known in _OPENERS if known[1].match(head)), None)
+        if found is None:
+            kind_of = UnsupportedError if head else UnreadableError
+            raise kind_of(name, _not_a_picture(head))
+        content = head + stream.read()
     except OSError as error:
         raise UnreadableError(name, why_not_opened(error)) from error
-    found = next((known for known in _OPENERS if known[1].match(head)), None)
-    if found is None:
-        kind_of = UnsupportedError if head else UnreadableError
-        raise kind_of(name, _not_a_picture(head))
+    except MemoryError as error:
+        raise UnreadableError(name, _TOO_LARGE) from error
     kind, _, reader = found
     try:
-        picture = _reader(reader)(stream)
+        bombs.check(content)
+        picture = _reader(reader)(io.BytesIO(content))
+    except bombs.BombError as error:
+        raise UnreadableError(name, str(error)) from error
     except _DAMAGE as error:
         raise UnreadableError(name, _explain(error, kind)) from error
     with picture:
@@ -271,7 +276,7 @@ def _not_a_picture(head: bytes) -> str:
 def _explain(error: BaseException, kind: str) -> str:
     text = str(error) or type(error).__name__
     if isinstance(error, MemoryError):
-        return "too large for the memory of this machine"
+        return _TOO_LARGE
     if isinstance(error, Image.DecompressionBombError):
         return f"too large: {text}"
     if isinstance(error, EOFError) or "truncated" in text.lower():

@@ -27,7 +27,6 @@ from mien.io.images import read_image
 from mien.pipeline import Analyzer, Options, Result, describe
 from mien.runtime.classify import Classifier
 from mien.runtime.store import resolve
-from mien.serve import bombs
 from mien.serve.limits import LIMITS, Limits, RefusedError, refusal_of
 from mien.serve.metrics import Metrics
 from mien.serve.upload import Choice
@@ -280,7 +279,6 @@ class Pool:
     def _look(
         self, content: bytes, ask: Choice, model: Model, name: str, identify: Identify | None
     ) -> _Seen:
-        bombs.check(content)
         try:
             enough = model.analyzer.options.enough
             most = self.limits.pixels

@@ -12,7 +12,10 @@ import re
 import struct
 from collections.abc import Callable
 
-from mien.serve.limits import RefusedError
+
+class BombError(Exception):
+    """A picture of more pieces than any is made of; the text says of which."""
+
 
 MOST_SCANS = 64
 """Scans of a JPEG; progressive ones have about ten."""
@@ -35,7 +38,7 @@ def check(content: bytes) -> None:
     """Let the bytes of a picture pass, whatever they are otherwise.
 
     Raises:
-        RefusedError: 422, a picture of more pieces than any is made of.
+        BombError: a picture of more pieces than any is made of.
     """
     for start, walk in _WALKS.items():
         if content.startswith(start):
@@ -129,5 +132,5 @@ def _count(pieces: int, what: str) -> None:
         raise _refusal(f"over {MOST_PIECES:,} {what}")
 
 
-def _refusal(what: str) -> RefusedError:
-    return RefusedError(422, f"a picture with {what} is not read: save it anew and send that")
+def _refusal(what: str) -> BombError:
+    return BombError(f"a picture with {what} is not read: save it anew, and give that")
