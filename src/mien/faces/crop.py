@@ -49,6 +49,9 @@ RECIPES: dict[str, CropRecipe] = {
 }
 """Every recipe, by name."""
 
+CURRENT = "square-v2"
+"""The recipe of models that are made now, and of their training faces that a detector finds."""
+
 
 def recipe(name: str) -> CropRecipe:
     """The recipe `name`.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mien.errors import UsageError
+from mien.faces.crop import CURRENT
 from mien.train.data.ferplus import Rule
 from mien.train.losses.classification import WeightRule
 from mien.train.losses.distillation import BoundSign
@@ -171,7 +172,7 @@ class ReleaseConfig:
     """Each data set with its licence."""
     intended_use: str = ""
     """One sentence that `mien models` prints."""
-    crop: str = "square-v1"
+    crop: str = CURRENT
     """The crop recipe for faces that a detector found."""
     weights: dict[str, float] = field(default_factory=dict)
     """Weight of each head in the default answer; empty is the head with the most labels alone."""

@@ -182,20 +182,20 @@ def test_crop_by_a_detector(tmp_path, monkeypatch, caplog):
     ramp = np.repeat(np.arange(80, dtype=np.uint8)[:, None], 80, axis=1)
     Image.fromarray(ramp).save(tmp_path / "val_set" / "images" / "11.jpg", quality=100)
     find_in_light_pictures(monkeypatch)
-    rows = only(tmp_path, size=46, crop="detect", detector="some")
+    rows = only(tmp_path, size=38, crop="detect", detector="some")
     # Picture 9 is too dark: it is left out with its labels, and told.
     assert rows.names == ("val_set/images/10.jpg", "val_set/images/11.jpg")
     assert label_names(rows) == ["sadness", "surprise"]
     assert rows.targets["affect"] == pytest.approx(np.array(TYPICAL[2:4], np.float32))
     assert "no face found in 1 of 3 pictures, left out" in caplog.text
-    # A square of 1.15 x 40 pixels whose middle is 0.02 x 40 below the box's: rows 27.8 to 73.8.
-    assert rows.images.shape == (2, 46, 46)
-    assert np.abs(rows.images[1].mean(axis=1) - (27.8 + np.arange(46))).max() < 1
+    # A square of 0.95 x 40 pixels whose middle is 0.02 x 40 below the box's: rows 31.8 to 69.8.
+    assert rows.images.shape == (2, 38, 38)
+    assert np.abs(rows.images[1].mean(axis=1) - (31.8 + np.arange(38))).max() < 1
     same = cut(
         np.repeat(ramp[..., None], 3, axis=2),
         np.array([[20.0, 30.0, 60.0, 70.0]], np.float32),
-        size=46,
-        recipe=RECIPES["square-v1"],
+        size=38,
+        recipe=RECIPES["square-v2"],
     )
     assert np.abs(rows.images[1].astype(int) - same[0, :, :, 0]).max() <= 2
 

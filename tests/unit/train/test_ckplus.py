@@ -230,7 +230,7 @@ def test_crops_by_a_detector(tmp_path, monkeypatch):
     (rows,) = ckplus.read(tmp_path, ["all"], size=12, frames=1)
     rgb = np.repeat(pixels[:, :, None], 3, axis=2)
     boxes = np.array([box], np.float32)
-    wanted = cut(rgb, boxes, size=12, recipe=RECIPES["square-v1"])[0, :, :, 0]
+    wanted = cut(rgb, boxes, size=12, recipe=RECIPES["square-v2"])[0, :, :, 0]
     assert (rows.images[0] == wanted).all()
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError, UsageError
-from mien.faces.crop import RECIPES
+from mien.faces.crop import CURRENT, RECIPES
 from mien.labels import EIGHT, SEVEN
 from mien.train.data.pictures import landmark_box, read_crops, read_found
 from mien.train.data.rows import AFFECT, AFFECT_LABELS, Rows, one_hot
@@ -104,8 +104,8 @@ def read(
         size: side of the crops in pixels.
         colour: RGB; otherwise grey.
         crop: the whole picture, EmoNet's square around the landmarks, the first form's box, or
-            "detect": the best face that `detector` finds, in the crop ``square-v1``, as at run
-            time. A picture without a face is left out then, and their number is logged.
+            "detect": the best face that `detector` finds, cut as at run time. A picture without a
+            face is left out then, and their number is logged.
         detector: what "detect" uses; see `mien.faces.detect.load_detector`.
         classes: 8, or 7 to leave contempt out.
         clean: keep only faces whose expression and valence and arousal agree (`agrees`).
@@ -165,7 +165,7 @@ def _images(root: Path, faces: list[Annotation], wanted: _Wanted) -> tuple[Image
         boxes = None if crop == "whole" else np.stack([_box(a, crop) for a in faces])
         return read_crops(root, paths, size, colour=colour, boxes=boxes), faces
     images, found = read_found(
-        root, paths, size, colour=colour, detector=wanted.detector, recipe=RECIPES["square-v1"]
+        root, paths, size, colour=colour, detector=wanted.detector, recipe=RECIPES[CURRENT]
     )
     if not found.all():
         n = int((~found).sum())

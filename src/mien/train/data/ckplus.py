@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError, UnreadableError, UsageError
-from mien.faces.crop import RECIPES, resize
+from mien.faces.crop import CURRENT, RECIPES, resize
 from mien.faces.detect import load_detector
 from mien.labels import ALIASES, EIGHT, FER2013_CODES
 from mien.train.data import fer2013
@@ -172,7 +172,7 @@ def _rows(
     boxes: Floats | Locate | None = None
     recipe = RECIPES["whole-v1"]
     if crop == "detect":
-        boxes, recipe = _detector(), RECIPES["square-v1"]
+        boxes, recipe = _detector(), RECIPES[CURRENT]
     elif crop == "landmarks":
         boxes = np.array([_landmarks(root, path) for path in paths], np.float32)
     images = read_crops(root, paths, size, colour=colour, boxes=boxes, recipe=recipe)
