@@ -65,6 +65,9 @@ def test_a_folder_as_json(mien, tiny, people):
     assert np.sum(told["confusion"]) == 4 and np.sum(rest["confusion"]) == 3
 
 
+BOTH = "face and mirror image"
+
+
 def test_a_folder_for_people(mien, tiny, people):
     status, out, _ = mien("evaluate", tiny, "--data", people, "--reader", "folder")
     assert status == 0
@@ -72,6 +75,8 @@ def test_a_folder_for_people(mien, tiny, people):
     assert lines[0] == "tiny-test, head answer, on folder ., truth ferplus, n = 4, single view"
     assert lines[1].startswith("  accuracy           0.5000  (95 % interval 0.0")
     assert "    sadness    1.000  (0.207 to 1.000)  n = 1" in lines
+    words = ("evaluate", tiny, "--data", people, "--reader", "folder", "--mirror")
+    assert mien(*words)[1].splitlines()[0] == lines[0].replace("single view", BOTH)
     assert "    fear       -  n = 0" in lines
     assert "  without contempt, n = 3" in lines
     counts = next(line for line in lines if line.startswith("    happiness            "))

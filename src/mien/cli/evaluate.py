@@ -37,11 +37,12 @@ def evaluate(
     labels: str | None = None,
     reader_option: list[str] | None = None,
     detector: str | None = None,
+    mirror: bool = False,
     format: Literal["table", "json"] = "table",
     output: Path | None = None,
     predictions: Path | None = None,
 ) -> int:
-    """Measure a model on a labelled data set: single view, no test-time augmentation.
+    """Measure a model on a labelled data set: single view, unless --mirror says otherwise.
 
     Args:
         model: A bundled model's name or an .onnx file.
@@ -53,12 +54,16 @@ def evaluate(
             of the truth's name if there is one; for folder, manifest and --detector the answer.
         reader_option: What the reader takes besides, NAME=VALUE, such as crop=landmarks.
         detector: Find the faces first (auto, yunet, libface, haar): folder, manifest, affectnet.
+        mirror: Look at each face's mirror image, too, and take the mean.
         format: A report for people, or JSON.
         output: The file to write instead of stdout.
         predictions: A CSV file for every face's name, truth and probabilities.
     """
-    analyzer = _analyzer(model, detector, reader)
-    classifier = load_classifier(model, threads=2) if analyzer is None else analyzer.classifier
+    analyzer = None if detector is None else _analyzer(model, detector, mirror, reader)
+    if analyzer is None:
+        classifier = load_classifier(model, threads=2, mirror=mirror)
+    else:
+        classifier = analyzer.classifier
     spec, chosen = classifier.spec, split or answers.SPLITS[reader]
     options = answers.read_options(reader_option or ())
     found = answers.read_set(data, reader, chosen, spec, truth=truth, options=options)
@@ -68,7 +73,7 @@ def evaluate(
         told = answers.ask_photos(analyzer, found, labels or ANSWER)
     about = {"model": spec.name, "head": told.head, "data": reader, "split": chosen}
     extra: dict[str, Any] = {"truth": found.truth, "reader_options": options}
-    extra |= {"detector": analyzer and analyzer.detector.name}
+    extra |= {"detector": analyzer and analyzer.detector.name, "mirror": mirror}
     figures = _figures(told, analyzer is not None) | _affect(told)
     _tell({**about, **extra, **figures}, format, output)
     if predictions is not None:
@@ -81,16 +86,15 @@ def run(argv: Sequence[str]) -> int:
     return call(evaluate, argv, prog="mien evaluate")
 
 
-def _analyzer(model: str, detector: str | None, reader: str) -> Analyzer | None:
-    """What finds faces and reads them; None where the reader's crops are to be measured."""
-    if detector is None:
-        return None
+def _analyzer(model: str, detector: str, mirror: bool, reader: str) -> Analyzer:
+    """What finds faces and reads them."""
     if reader not in answers.PHOTOS:
         raise UsageError(
             f"--detector is for pictures with room around the face: --reader "
             f"{', '.join(answers.PHOTOS)}. Those of {reader} are crops; leave --detector off."
         )
-    return Analyzer(Options(model=model, detector=detector, max_faces=1, threads=2))
+    options = Options(model=model, detector=detector, max_faces=1, threads=2, mirror=mirror)
+    return Analyzer(options)
 
 
 def _figures(told: Answers, detected: bool) -> dict[str, Any]:
@@ -146,10 +150,11 @@ def _tell(about: Mapping[str, Any], format: str, output: Path | None) -> None:
 
 def _text(about: Mapping[str, Any]) -> str:
     where = f", faces found by {about['detector']}" if about["detector"] else ""
+    view = "face and mirror image" if about["mirror"] else "single view"
     options = "".join(f", {k} {v}" for k, v in about["reader_options"].items())
     lines = [
         f"{about['model']}, head {about['head']}, on {about['data']} {about['split']}, "
-        f"truth {about['truth']}, n = {about['n']}, single view{where}{options}",
+        f"truth {about['truth']}, n = {about['n']}, {view}{where}{options}",
         *_scores(about),
         *_recalls(about),
         *_confusion(about),

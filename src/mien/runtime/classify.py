@@ -29,10 +29,14 @@ class Classifier:
     Attributes:
         spec: what the file says about itself.
         device: what it really runs on.
+        mirror: whether it looks at each crop's mirror image, too.
     """
 
-    def __init__(self, session: Any, spec: ModelSpec, *, batch: int = BATCH) -> None:
+    def __init__(
+        self, session: Any, spec: ModelSpec, *, batch: int = BATCH, mirror: bool = False
+    ) -> None:
         self.spec = spec
+        self.mirror = mirror
         self.device = device_of(session)
         self._session = session
         self._batch = batch
@@ -68,8 +72,18 @@ class Classifier:
         return Scores(told, EIGHT, valence, arousal, self.spec.answer.threshold)
 
     def logits(self, crops: Image) -> dict[str, Floats]:
-        """The raw outputs (n, k) by name, before temperature and softmax."""
+        """The raw outputs (n, k) by name, before temperature and softmax.
+
+        With `mirror`, the mean of those of the crop and of its mirror image.
+        """
         x = self.prepare(crops)
+        outputs = self._run(x)
+        if self.mirror:
+            other = self._run(np.ascontiguousarray(x[..., ::-1]))
+            outputs = {n: np.float32(0.5) * (outputs[n] + other[n]) for n in outputs}
+        return outputs
+
+    def _run(self, x: Floats) -> dict[str, Floats]:
         parts = [
             self._session.run(None, {"crops": x[i : i + self._batch]})
             for i in range(0, max(1, len(x)), self._batch)
@@ -95,7 +109,11 @@ class Classifier:
 
 
 def load_classifier(
-    model: str | Path = DEFAULT_MODEL, *, device: Device = "cpu", threads: int = 1
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    device: Device = "cpu",
+    threads: int = 1,
+    mirror: bool = False,
 ) -> Classifier:
     """Load a bundled model by name, or any file that `mien export` wrote.
 
@@ -103,6 +121,8 @@ def load_classifier(
         model: a name that `mien models` lists, or the path of an .onnx file.
         device: "cpu", "cuda", or "auto".
         threads: CPU threads inside one operator.
+        mirror: look at each crop's mirror image, too, and take the mean: more often right, at twice
+            the time.
 
     Raises:
         ModelError: no such model, or a file that is damaged or without mien metadata.
@@ -111,7 +131,7 @@ def load_classifier(
     path = resolve(model)
     session = open_session(path, device=device, threads=threads)
     metadata = session.get_modelmeta().custom_metadata_map
-    return Classifier(session, ModelSpec.from_metadata(metadata, str(path)))
+    return Classifier(session, ModelSpec.from_metadata(metadata, str(path)), mirror=mirror)
 
 
 def standardise(x: Floats, floor: float) -> Floats:

@@ -28,6 +28,7 @@ FLAGS = {
         --max-pixels int 100000000
         --device auto|cpu|cuda cpu
         --threads int 1
+        --mirror switch False
         --jobs int 0
         --quiet switch False
     """,
@@ -54,6 +55,7 @@ FLAGS = {
         --max-side int 640
         --device auto|cpu|cuda cpu
         --threads int 1
+        --mirror switch False
         --no-faces switch False
         --blur switch False
         --one-thread switch False
@@ -74,6 +76,7 @@ FLAGS = {
         --max-side int 640
         --device auto|cpu|cuda cpu
         --threads int 1
+        --mirror switch False
         --quiet switch False
     """,
     "serve": """
@@ -87,6 +90,7 @@ FLAGS = {
         --min-score float None
         --max-faces int None
         --max-side int 640
+        --mirror switch False
         --workers int 0
         --max-pixels int 25000000
         --max-mb int 20

@@ -76,6 +76,17 @@ def test_raw_logits_by_name(tiny):
     assert logits["fer2013"][1] == pytest.approx(logits_of(TEN13, bottom=-1), abs=1e-5)
 
 
+def test_the_mirror_image_is_looked_at_where_that_is_asked(folder, tiny, noise):
+    both = load_classifier(write_model(folder / "mirror.onnx"), mirror=True)
+    once, other = tiny.logits(noise), tiny.logits(noise[:, :, ::-1])
+    for name, told in both.logits(noise).items():
+        assert told == pytest.approx((once[name] + other[name]) / 2, abs=1e-5)
+    assert both(noise[:, :, ::-1]).probabilities == pytest.approx(
+        both(noise).probabilities, abs=1e-5
+    )
+    assert np.abs(both(noise).probabilities - tiny(noise).probabilities).max() > 0.01
+
+
 def test_scores_are_float32_rows_that_sum_to_one(tiny, noise):
     for labels, k in ((None, 8), ("ferplus", 8), ("fer2013", 7)):
         got = tiny(noise, labels=labels).probabilities
