@@ -164,6 +164,22 @@ def test_int8_is_a_second_file(place, tmp_path, capsys):
     assert mien("export", "--web", tmp_path / "page", "--int8") == 2
 
 
+def test_int8_may_be_what_is_released(place, tmp_path, capsys):
+    recipe = tmp_path / "int8.yaml"
+    text = (place / "bars.yaml").read_text().replace("release: {", "release: {precision: int8, ")
+    recipe.write_text(text)
+    run = tmp_path / "run"
+    shutil.copytree(place / "run", run)
+    words = ("export", run, "--data", place / "data", "--output", tmp_path / "b.onnx")
+    assert mien(*words, "--recipe", recipe) == 0
+    whole = tmp_path / "b-fp32.onnx"
+    assert capsys.readouterr().out == f"{whole}\n{tmp_path / 'b.onnx'}\n"
+    for path, about in ((tmp_path / "b.onnx", ("bars", "int8")), (whole, ("bars-fp32", "fp32"))):
+        assert mien("models", "show", path) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["name"], told["precision"]) == about
+
+
 def test_what_cannot_be_exported(place, capsys):
     words = ("--data", place / "data", "--output")
     assert mien("export", place / "run", *words, place / "x.pt") == 2

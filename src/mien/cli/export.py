@@ -45,9 +45,10 @@ def export(
         output: The .onnx file to write.
         recipe: Take the `release` section from this recipe, not from the run's own copy.
         int8: Write OUTPUT-int8.onnx, too, and compare both in the run's int8.json. Ranges are taken
-            from the training split.
+            from the training split. Where the recipe's release is int8, OUTPUT is, and
+            OUTPUT-fp32.onnx lies beside it.
         web: The folder to write the page to.
-        model: With --web: a model's name or .onnx file; may be repeated. By default mien-tiny.
+        model: With --web: a model's name or .onnx file; may be repeated. By default mien-small.
         ort: With --web: the npm package onnxruntime-web, as .tgz or unpacked. By default that of
             node_modules in the current folder.
     """
@@ -77,14 +78,17 @@ def _onnx(run: Path, data: Path, output: Path, recipe: Path | None, int8: bool) 
     if recipe is not None:
         made = made.with_release(load_config(recipe).release)
     training, validation = read_splits(made.config, data)
-    spec = write(made, validation, output)
-    _tell(spec)
-    write_reliability(run, load_classifier(output), validation)
-    sys.stdout.write(f"{output}\n")
-    if int8:
-        small = output.with_name(f"{output.stem}-int8.onnx")
-        _int8(made, output, small, training, validation)
+    released = made.config.release.precision
+    whole, small = (
+        output if kind == released else output.with_name(f"{output.stem}-{kind}.onnx")
+        for kind in ("fp32", "int8")
+    )
+    _tell(write(made, validation, whole))
+    sys.stdout.write(f"{whole}\n")
+    if int8 or released == "int8":
+        _int8(made, whole, small, training, validation)
         sys.stdout.write(f"{small}\n")
+    write_reliability(run, load_classifier(output), validation)
     return OK
 
 

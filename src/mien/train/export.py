@@ -61,7 +61,7 @@ def export(run: Run, validation: Rows, path: Path) -> ModelSpec:
         write_spec(beside, describe(run, {}, (), AnswerSpec({}, {})))
         draft = load_classifier(beside)
         check_parity(run.model, draft, validation)
-        spec = _with_release_figures(calibrated_spec(run, draft, validation), run.config.release)
+        spec = with_release(calibrated_spec(run, draft, validation), run.config.release, "fp32")
         write_spec(beside, spec)
         beside.replace(path)
     finally:
@@ -69,8 +69,13 @@ def export(run: Run, validation: Rows, path: Path) -> ModelSpec:
     return spec
 
 
-def _with_release_figures(spec: ModelSpec, release: ReleaseConfig) -> ModelSpec:
-    """The spec with what the recipe tells of measurements elsewhere; own figures stay."""
+def with_release(spec: ModelSpec, release: ReleaseConfig, precision: str) -> ModelSpec:
+    """The spec with what the recipe tells of measurements elsewhere; own figures stay.
+
+    They are of the released file. One of another precision says so in its name instead.
+    """
+    if precision != release.precision:
+        return replace(spec, name=f"{spec.name}-{precision}")
     return replace(spec, metrics={**release.figures, **spec.metrics}, machine=release.machine)
 
 

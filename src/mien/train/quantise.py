@@ -28,7 +28,7 @@ from mien.runtime.classify import load_classifier
 from mien.runtime.session import open_session
 from mien.spec import ANSWER, AnswerSpec, ModelSpec
 from mien.train.data.rows import AFFECT, Rows
-from mien.train.export import calibrated_spec, describe, write_spec
+from mien.train.export import calibrated_spec, describe, with_release, write_spec
 from mien.train.network import Run
 from mien.train.parity import Difference, Speed, differences, measure_speed, probabilities_of
 from mien.types import Floats, Image
@@ -73,9 +73,9 @@ def export_int8(
 ) -> tuple[ModelSpec, Comparison]:
     """Write the int8 form of the exported file `source` to `path`, with a spec of its own.
 
-    Its name is the float file's with "-int8" behind it. Temperatures are fitted and figures
-    measured on `validation` as `mien.train.export.export` does it; figures that the recipe quotes
-    are the float file's and are left out.
+    Temperatures are fitted and figures measured on `validation` as `mien.train.export.export` does
+    it. It has the released name, and the figures that the recipe quotes, if the recipe's precision
+    is int8; otherwise they are the float file's, and its name has "-int8" behind it.
 
     Args:
         run: the run that `source` was exported from.
@@ -92,7 +92,7 @@ def export_int8(
         percentile = quantise(source, beside, training.images[sample(len(training))])
         write_spec(beside, describe(run, {}, (), AnswerSpec({}, {})))
         spec = calibrated_spec(run, load_classifier(beside), validation)
-        spec = replace(spec, name=f"{spec.name}-int8", precision="int8")
+        spec = replace(with_release(spec, run.config.release, "int8"), precision="int8")
         write_spec(beside, spec)
         beside.replace(path)
     finally:
