@@ -288,7 +288,7 @@ USAGE = {
     "unknown detector": (["analyze", "x.jpg", "--detector", "yolo"], "no detector is called"),
     "score out of range": (["analyze", "x.jpg", "--min-score", "3"], "min_score is 3.0"),
     "folder as output": (["analyze", "x.jpg", "--format", "csv", "-o", "."], "it is a folder"),
-    "show nothing": (["models", "show"], "show which? Known: mien-tiny"),
+    "show nothing": (["models", "show"], "show which? Known: mien-small, mien-tiny"),
     "pull nothing": (["models", "pull"], "pull what? Known: yunet"),
 }
 
@@ -365,8 +365,9 @@ def test_every_command_has_help_and_few_flags(in_process, verb):
 def test_models_as_json(in_process):
     status, out, err = in_process("models", "--format", "json")
     assert (status, err) == (0, "")
-    (tiny,) = [model for model in json.loads(out) if model["name"] == "mien-tiny"]
-    assert tiny["default"] is True
+    told = {model["name"]: model for model in json.loads(out)}
+    assert [name for name, model in told.items() if model["default"]] == ["mien-small"]
+    tiny = told["mien-tiny"]
     assert 1000 < tiny["parameters"] <= 58_000
     assert tiny["heads"]["ferplus"] == 8
     assert tiny["input"][0] in (1, 3) and tiny["input"][1] == tiny["input"][2]

@@ -220,4 +220,4 @@ def test_a_plain_install_can_measure(people):
         [sys.executable, "-c", WITHOUT_TORCH, *words], capture_output=True, text=True, timeout=300
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("mien-tiny, head answer, on folder ., truth ferplus, n = 4")
+    assert done.stdout.startswith("mien-small, head answer, on folder ., truth ferplus, n = 4")

@@ -49,9 +49,9 @@ def test_a_face_before_the_camera_is_read(page):
     spoken = re.compile(r"person 0, happiness \d+ %")
     page.expect(page.tab.locator("#spoken")).to_have_text(spoken, timeout=PATIENCE)
     assert "person 0, happiness" in page.tab.get_attribute("#picture", "aria-label")
-    affect = mien.load_classifier("mien-tiny").spec.has_affect
+    affect = mien.load_classifier("mien-small").spec.has_affect
     assert page.tab.is_visible("#affect") != affect
-    assert ("mien-tiny tells no valence and arousal" in page.tab.text_content("body")) != affect
+    assert ("mien-small tells no valence and arousal" in page.tab.text_content("body")) != affect
     assert card.locator(".circle").count() == affect
     page.tab.check("#crops")
     page.tab.wait_for_selector(".crop img", timeout=PATIENCE)
@@ -78,11 +78,11 @@ def test_the_timeline_grows_and_the_table_holds_what_was_read(page):
     assert [int(row["frame"]) for row in rows] == list(range(len(rows)))
     assert np.all(np.diff([float(row["t_sec"]) for row in rows]) > 0)
     for row in rows:
-        assert (row["source"], row["model"], row["schema"]) == ("camera", "mien-tiny", "1")
+        assert (row["source"], row["model"], row["schema"]) == ("camera", "mien-small", "1")
         assert (row["status"], row["expression"]) == ("ok", "happiness")
         assert sum(float(row[label]) for label in EIGHT) == pytest.approx(1, abs=1e-3)
         assert sum(float(row[f"smooth_{label}"]) for label in EIGHT) == pytest.approx(1, abs=1e-3)
-        assert (row["valence"] != "") == mien.load_classifier("mien-tiny").spec.has_affect
+        assert (row["valence"] != "") == mien.load_classifier("mien-small").spec.has_affect
     page.tab.click("#pause")
     page.says("The camera is on.")
 

@@ -69,7 +69,7 @@ TALK = """async ([task, ask]) => {
   const { connect } = await import("./backend.js");
   window.backend ??= await connect({ state: () => {} });
   const bytes = (p) => ({ ...p, data: Uint8Array.from(atob(p.data), (c) => c.charCodeAt(0)) });
-  const model = window.backend.named("mien-tiny");
+  const model = window.backend.named("mien-small");
   const given = task === "read"
     ? { picture: bytes(ask[0]), model, detector: window.backend.detector, crops: false }
     : { crops: ask.map(bytes), model };
@@ -90,7 +90,7 @@ def table(told):
 def test_the_golden_crops_are_read_like_by_python(tab):
     crops = np.load(GOLDEN)["square-v1"]
     told = tab.evaluate(TALK, ["classify", [pixels(crop) for crop in crops]])
-    want = mien.load_classifier("mien-tiny")(crops).probabilities
+    want = mien.load_classifier("mien-small")(crops).probabilities
     assert np.abs(table(told) - want).max() < 1e-3
 
 
@@ -107,7 +107,8 @@ def test_the_same_pixels_give_the_same_faces(tab, examples, home, name, monkeypa
     assert told[0]["expression"] == want.faces[0].expression
     probabilities = [want.faces[0].probabilities[label] for label in EIGHT]
     # Some releases of Pillow shrink tall pictures columns first: a grey level, and the box moves.
-    assert np.abs(table(told)[0] - probabilities).max() < 2e-3
+    # The int8 network rounds its activations, so that a grey level may become a hundredth.
+    assert np.abs(table(told)[0] - probabilities).max() < 2e-2
 
 
 def test_the_camera_is_read_in_the_browser(tab):

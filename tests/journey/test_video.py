@@ -179,7 +179,7 @@ def test_killed_in_the_middle_every_finished_row_can_be_read(long_clip, tmp_path
     process.communicate()
     rows = rows_of(tmp_path / "t.csv.part")
     assert [int(r["frame"]) for r in rows] == list(range(len(rows))) and len(rows) >= 40
-    assert all(r["model"] == "mien-tiny" for r in rows)
+    assert all(r["model"] == "mien-small" for r in rows)
 
 
 def test_ctrl_c_leaves_finished_files(long_clip, tmp_path):

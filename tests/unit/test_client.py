@@ -52,7 +52,7 @@ def test_a_photo_gives_what_the_library_gives(client, tmp_path):
         "ok",
         48,
         32,
-        "mien-tiny",
+        "mien-small",
     )
     (face,), (alone,) = told.faces, expected.faces
     assert (face.box, face.expression) == (alone.box, alone.expression)
@@ -61,7 +61,7 @@ def test_a_photo_gives_what_the_library_gives(client, tmp_path):
 
 
 def test_bytes_options_and_crops(client):
-    told = client.analyze(PHOTO, model="mien-tiny", max_faces=1, min_score=0.5, crops=True)
+    told = client.analyze(PHOTO, model="mien-small", max_faces=1, min_score=0.5, crops=True)
     assert told.source == "<bytes>"
     crop = Image.open(io.BytesIO(base64.b64decode(told.crops[0].partition(",")[2])))
     assert np.asarray(crop).shape == (48, 48)
@@ -69,8 +69,8 @@ def test_bytes_options_and_crops(client):
 
 def test_the_models(client):
     (model,) = client.models()
-    assert (model.name, model.labels) == ("mien-tiny", mien.EIGHT)
-    assert model.has_affect == mien.load_classifier("mien-tiny").spec.has_affect
+    assert (model.name, model.labels) == ("mien-small", mien.EIGHT)
+    assert model.has_affect == mien.load_classifier("mien-small").spec.has_affect
     assert client.ready()
 
 

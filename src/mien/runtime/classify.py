@@ -16,7 +16,7 @@ from mien.runtime.store import resolve
 from mien.spec import ANSWER, AffectMap, ModelSpec
 from mien.types import Floats, Image, Scores
 
-DEFAULT_MODEL = "mien-tiny"
+DEFAULT_MODEL = "mien-small"
 
 # Crops per run of the network: 64 in runs of 16 took 20.0 ms, in one run 22.1 ms, since the maps of
 # 16 stay in the cache (two AVX2 cores).

@@ -19,7 +19,7 @@ FLAGS = {
         --format table|json|jsonl|csv|parquet None
         -o --output Path None
         --draw Path None
-        --model str mien-tiny
+        --model str mien-small
         --detector str auto
         --min-face float 0.0
         --min-score float None
@@ -47,7 +47,7 @@ FLAGS = {
         --detect-every int 0
         --gap float 0.5
         --smooth float 0.3
-        --model str mien-tiny
+        --model str mien-small
         --detector str auto
         --min-face float 0.0
         --min-score float None
@@ -68,7 +68,7 @@ FLAGS = {
         --max-seconds float None
         --fps float None
         --smooth float 0.3
-        --model str mien-tiny
+        --model str mien-small
         --detector str auto
         --min-face float 0.0
         --min-score float None
@@ -84,7 +84,7 @@ FLAGS = {
         --port int 8000
         --token str None
         --allow-host str... None
-        --model str mien-tiny
+        --model str mien-small
         --also str... None
         --detector str auto
         --min-score float None

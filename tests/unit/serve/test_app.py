@@ -68,8 +68,8 @@ def test_answers_keep_to_the_published_schema(client):
     told = Analysis.model_validate(post(client, PHOTO, query="?crops=1").json())
     assert list(told.faces[0].probabilities) == list(EIGHT)
     models = Models.model_validate(client.get("/v1/models").json())
-    has_affect = mien.load_classifier("mien-tiny").spec.has_affect
-    assert [(m.name, m.has_affect) for m in models.models] == [("mien-tiny", has_affect)]
+    has_affect = mien.load_classifier("mien-small").spec.has_affect
+    assert [(m.name, m.has_affect) for m in models.models] == [("mien-small", has_affect)]
     assert models.models[0].sha256 == told.model_sha256
 
 
@@ -93,7 +93,7 @@ def test_a_form_asks_before_the_query_does(client):
 def test_options_are_kept_to(client):
     assert post(client, PHOTO, query="?min_score=1").json()["status"] == "ok"
     assert "1000" in problem(post(client, PHOTO, query="?max_faces=1001"), 422)
-    assert "mien-tiny" in problem(post(client, PHOTO, query="?model=/etc/passwd"), 422)
+    assert "mien-small" in problem(post(client, PHOTO, query="?model=/etc/passwd"), 422)
     assert "min_score" in problem(post(client, PHOTO, query="?min_scor=1"), 422)
     assert "return" in problem(post(client, PHOTO, query="?return=all"), 422)
     body, kind = form(PHOTO, max_faces="none")

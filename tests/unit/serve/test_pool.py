@@ -256,7 +256,7 @@ def test_scores_and_numbers_of_faces_are_chosen_by_the_request_or_the_server():
     pool = Pool(Options(detector="none", min_score=0.7, max_faces=3))
     assert pool.chosen(Choice()) == (0.7, 3)
     assert pool.chosen(Choice(min_score=0.0, max_faces=1)) == (0.0, 1)
-    assert [m.name for m in pool.models.values()] == ["mien-tiny"]
+    assert [m.name for m in pool.models.values()] == ["mien-small"]
     pool.close()
 
 

@@ -91,7 +91,7 @@ def test_the_folder_has_all_that_the_page_asks_for(tmp_path, detector, package):
     assert files["ort.js"] == b"export {};"
     assert files["ort-wasm-simd-threaded.wasm"] == b"\0asm"
     assert files[store.DOWNLOADS["yunet"].file] == b"yunet"
-    assert files["mien-tiny.onnx"] == store.resolve("mien-tiny").read_bytes()
+    assert files["mien-small.onnx"] == store.resolve("mien-small").read_bytes()
     assert b"onnxruntime-web 1.2.3, Copyright (c) Microsoft" in files["README.txt"]
     for name, content in files.items():
         if name.endswith(".js") and name != "ort.js":
@@ -104,17 +104,17 @@ def test_the_folder_has_all_that_the_page_asks_for(tmp_path, detector, package):
 
 
 def test_the_page_is_told_of_the_models(tmp_path, detector, package):
-    write_static(tmp_path / "web", models=["mien-tiny"], ort=package)
+    write_static(tmp_path / "web", models=["mien-small"], ort=package)
     told = json.loads((tmp_path / "web" / "models.json").read_text("utf-8"))
-    assert (told["default"], told["detector"]) == ("mien-tiny", store.DOWNLOADS["yunet"].file)
+    assert (told["default"], told["detector"]) == ("mien-small", store.DOWNLOADS["yunet"].file)
     (model,) = told["models"]
-    size = store.bundled()["mien-tiny"].stat().st_size
-    assert (model["file"], model["size_bytes"]) == ("mien-tiny.onnx", size)
-    assert model["has_affect"] is load_classifier("mien-tiny").spec.has_affect
+    size = store.bundled()["mien-small"].stat().st_size
+    assert (model["file"], model["size_bytes"]) == ("mien-small.onnx", size)
+    assert model["has_affect"] is load_classifier("mien-small").spec.has_affect
     assert model["spec"]["input"]["crop"] == "square-v2"
     assert [len(head["labels"]) for head in model["spec"]["heads"]] == [7, 8]
-    with pytest.raises(UsageError, match="two models are called 'mien-tiny'"):
-        write_static(tmp_path / "web", models=["mien-tiny", "mien-tiny"], ort=package)
+    with pytest.raises(UsageError, match="two models are called 'mien-small'"):
+        write_static(tmp_path / "web", models=["mien-small", "mien-small"], ort=package)
 
 
 def test_only_its_own_folder_is_written_over(tmp_path, detector, package):
