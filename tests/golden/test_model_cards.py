@@ -16,10 +16,11 @@ def test_models_md_is_up_to_date():
     assert (ROOT / "MODELS.md").read_text("utf-8") == cards(models)
 
 
-# Parameters, multiply-accumulates and bytes that each may have at most; FER+ accuracy at least.
+# At most: parameters, multiply-accumulates, bytes. At least: FER+ accuracy.
 BUDGETS = {
     "mien-tiny": (58_000, 20e6, 400_000, 0.84),
     "mien-small": (1_500_000, 80e6, 1_200_000, 0.87),
+    "mien-small-affect": (1_500_000, 80e6, 4_500_000, 0.85),
 }
 
 
@@ -35,6 +36,13 @@ def test_a_bundled_model_keeps_its_budget_and_says_what_it_is(name):
     assert spec.metrics["ferplus_accuracy"] >= accuracy
     assert spec.metrics["ferplus_ece"] <= 0.05
     assert spec.metrics["fer2013_ece"] <= 0.05
+
+
+def test_the_model_of_affectnet_is_for_research_alone_and_says_so():
+    spec = load_classifier("mien-small-affect").spec
+    assert "Research use only" in spec.licence and "AffectNet" in " ".join(spec.training_data)
+    assert spec.has_affect and spec.metrics["affect_valence_ccc"] >= 0.55
+    assert spec.metrics["affect_arousal_ccc"] >= 0.45 and spec.metrics["affectnet_accuracy"] >= 0.5
 
 
 def test_all_weights_together_are_small():

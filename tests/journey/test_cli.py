@@ -288,7 +288,10 @@ USAGE = {
     "unknown detector": (["analyze", "x.jpg", "--detector", "yolo"], "no detector is called"),
     "score out of range": (["analyze", "x.jpg", "--min-score", "3"], "min_score is 3.0"),
     "folder as output": (["analyze", "x.jpg", "--format", "csv", "-o", "."], "it is a folder"),
-    "show nothing": (["models", "show"], "show which? Known: mien-small, mien-tiny"),
+    "show nothing": (
+        ["models", "show"],
+        "show which? Known: mien-small, mien-small-affect, mien-tiny",
+    ),
     "pull nothing": (["models", "pull"], "pull what? Known: yunet"),
 }
 
