@@ -126,8 +126,8 @@ def pull(name: str, *, url: str | None = None, progress: Progress | None = None)
 
 
 def bundled() -> dict[str, Path]:
-    """The classifiers that come with mien, by name."""
-    return {path.stem: path for path in sorted(WEIGHTS.glob("*.onnx"))}
+    """The classifiers that come with mien, by name, in the order of the names."""
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*.onnx"), key=lambda p: p.stem)}
 
 
 def resolve(model: str | Path) -> Path:
