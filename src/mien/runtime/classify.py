@@ -60,16 +60,23 @@ class Classifier:
         Raises:
             UsageError: crops of another type or shape, or a head that the model does not have.
         """
-        known = [head.name for head in self.spec.heads if head.name != "affect"]  # has no classes
-        if labels is not None and labels not in known:
-            raise UsageError(f"{self.spec.name} has no head {labels!r}; it has {', '.join(known)}")
-        logits = self.logits(crops)
+        self.check_head(labels)
+        return self.scores(self.logits(crops), labels=labels)
+
+    def scores(self, logits: dict[str, Floats], *, labels: str | None = None) -> Scores:
+        """A call's answer from what `logits` gave, for a head that the model has."""
         if labels is not None:
             head = self.spec.head(labels)
             return Scores(softmax(logits[head.name], head.temperature), head.labels)
         told = answer(self.spec, logits)
         valence, arousal = affect_of(self.spec, logits, told)
         return Scores(told, EIGHT, valence, arousal, self.spec.answer.threshold)
+
+    def check_head(self, labels: str | None) -> None:
+        """Raise a `UsageError` if `labels` is the name of no head with classes, nor None."""
+        known = [head.name for head in self.spec.heads if head.name != "affect"]  # has no classes
+        if labels is not None and labels not in known:
+            raise UsageError(f"{self.spec.name} has no head {labels!r}; it has {', '.join(known)}")
 
     def logits(self, crops: Image) -> dict[str, Floats]:
         """The raw outputs (n, k) by name, before temperature and softmax.

@@ -199,7 +199,10 @@ def _answers(
 ) -> Answers:
     """Columns that the truth does not know are left out, and the rest sum to one again."""
     rows, truth = data.rows, data.truth
-    scores = classifier(crops, labels=None if head == ANSWER else head)
+    labels = None if head == ANSWER else head
+    classifier.check_head(labels)
+    logits = classifier.logits(crops)
+    scores = classifier.scores(logits, labels=labels)
     told = np.full((len(rows), len(scores.labels)), np.nan, np.float32)
     told[found] = scores.probabilities
     known = np.flatnonzero(rows.labelled(truth))
@@ -215,8 +218,7 @@ def _answers(
     moved = np.array([columns.index(name) if name in columns else -1 for name in names])
     affect = None
     if AFFECT in rows.targets:
-        whole = scores if head == ANSWER else classifier(crops)
-        affect = _affect(whole, rows.targets[AFFECT][found])
+        affect = _affect(classifier.scores(logits), rows.targets[AFFECT][found])
     return Answers(
         head, tuple(rows.names[i] for i in known), probabilities, columns, moved[codes], affect
     )
