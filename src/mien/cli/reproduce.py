@@ -30,6 +30,8 @@ class Effort:
     """Another number of epochs than the budget's."""
     limit: int | None = None
     """At most so many training faces, and faces of each held-out set."""
+    folds: int | None = None
+    """Run so many of the ten folds of yu2023."""
     only: list[str] | None = None
     """The name of an experiment; may be given several times, then those are run."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -83,6 +85,7 @@ def reproduce(
         seeds=effort.seeds,
         epochs=effort.epochs,
         limit=effort.limit,
+        folds=effort.folds,
         threads=effort.threads,
     )
     out = out or Path("results") / (f"{paper}-quick" if chosen.name == "quick" else paper)
@@ -114,7 +117,7 @@ def run(argv: Sequence[str]) -> int:
 def _command(paper: str, effort: Effort, budget: str) -> str:
     """The command line that gives the same table, without the folders' names."""
     words = ["mien", "reproduce", paper, "--data", "DIR", "--budget", effort.name or budget]
-    for flag in ("seeds", "epochs", "limit"):
+    for flag in ("seeds", "epochs", "limit", "folds"):
         value = getattr(effort, flag)
         words += [] if value is None else [f"--{flag}", str(value)]
     for experiment in effort.only or ():

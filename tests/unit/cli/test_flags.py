@@ -107,6 +107,7 @@ FLAGS = {
         --seeds int None
         --epochs int None
         --limit int None
+        --folds int None
         --only str... None
         --device cpu|cuda cpu
         --threads int 0

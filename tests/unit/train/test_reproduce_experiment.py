@@ -176,7 +176,7 @@ def test_faces_are_thinned_evenly(tmp_path):
 
 def test_a_budget_takes_what_the_command_line_sets():
     budgets = {
-        "full": Budget("full", seeds=3, epochs=40),
+        "full": Budget("full", seeds=3, epochs=40, folds=10),
         "cpu": Budget("cpu", seeds=1, epochs=4, faces=100),
         "quick": Budget("quick", seeds=1, epochs=1),
     }
@@ -190,6 +190,19 @@ def test_a_budget_takes_what_the_command_line_sets():
     )
     with pytest.raises(UsageError, match="--seeds and --epochs must be at least 1"):
         choose_budget(budgets, "cpu", seeds=0)
+
+
+def test_folds_are_for_papers_that_have_them():
+    budgets = PAPERS["yu2023"].budgets
+    assert (choose_budget(budgets, "cpu").folds, choose_budget(budgets, "cpu", folds=7).folds) == (
+        2,
+        7,
+    )
+    assert choose_budget(budgets, "full").folds == 10
+    with pytest.raises(UsageError, match="--folds must be 1 to 10"):
+        choose_budget(budgets, "cpu", folds=11)
+    with pytest.raises(UsageError, match="--folds: this paper's comparison has no folds"):
+        choose_budget(PAPERS["yang2023"].budgets, "cpu", folds=2)
 
 
 def test_a_recipe_gets_the_budgets_numbers():

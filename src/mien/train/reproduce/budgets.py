@@ -30,8 +30,8 @@ class Budget:
     """Faces of each held-out set at most, likewise."""
     watched: int = 500
     """Held-out faces measured after each epoch, for the curves alone; they choose nothing."""
-    folds: int = 10
-    """How many of the ten folds are run, where there are folds."""
+    folds: int = 1
+    """How many of the ten folds are run, where there are folds; elsewhere 1."""
     size: int = 48
     """Side of the crops in pixels."""
     batch: int = 64
@@ -50,7 +50,7 @@ class Budget:
         if min(self.faces, self.held_out, self.threads) < 0:
             raise UsageError("--limit and --threads must not be below 0")
         if not 1 <= self.folds <= 10:
-            raise UsageError("folds must be 1 to 10")
+            raise UsageError("--folds must be 1 to 10")
 
     def recipe(self, config: TrainConfig, *, times: int = 1) -> TrainConfig:
         """The recipe with this budget's epochs, batch and size; `times` as many epochs."""
@@ -85,6 +85,7 @@ def choose_budget(
     seeds: int | None = None,
     epochs: int | None = None,
     limit: int | None = None,
+    folds: int | None = None,
     threads: int = 0,
 ) -> Budget:
     """One of a paper's budgets, with what the command line sets otherwise.
@@ -96,9 +97,17 @@ def choose_budget(
         seeds: another number of seeds.
         epochs: another number of epochs.
         limit: the largest number of training faces, and of each held-out set.
+        folds: another number of folds.
         threads: CPU threads.
+
+    Raises:
+        UsageError: a number is out of its range, or the paper has no folds.
     """
     chosen = budgets[name or ("full" if device == "cuda" else "cpu")]
+    if folds is not None:
+        if budgets["full"].folds == 1:
+            raise UsageError("--folds: this paper's comparison has no folds; leave it out")
+        chosen = replace(chosen, folds=folds)
     if limit is not None:
         chosen = replace(chosen, faces=limit, held_out=limit)
     return replace(
