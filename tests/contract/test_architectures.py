@@ -48,6 +48,7 @@ SHALLOW = {
 
 #: Networks of the very parts of another one, which is exported in their stead.
 SAME_PARTS = {
+    "mien_base": "mien_small",
     "senet50": "senet_small",
     "tian2022_b": "mien_tiny",
     "yang_cnn3": "yang_cnn6",
@@ -196,6 +197,7 @@ def catalogue():
 #: Trainable parameters, those and the running statistics, and millions of multiply-accumulates.
 PINNED = {
     "inception_v4": (42_679_816, 42_742_984, 12_253.97),
+    "mien_base": (4_198_935, 4_203_191, 292.22),
     "mien_small": (1_051_471, 1_053_599, 73.31),
     "mini_xception": (56_951, 58_423, 5.52),
     "tian2022_a": (56_471, 57_463, 6.33),

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+import mien
 from mien.errors import UsageError
 from mien.io.sinks import replacing
 from mien.train import checkpoint, trainer
@@ -192,15 +193,16 @@ def read_splits(
 
 def environment() -> dict[str, Any]:
     """Versions, commit and machine, as far as they change what a run computes."""
-    packages = ("mien", "torch", "numpy", "onnx", "onnxruntime", "pillow")
+    packages = ("torch", "numpy", "onnx", "onnxruntime", "pillow")
     return {
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
+        "packages": {"mien": mien.__version__, **{name: version(name) for name in packages}},
         "commit": commit(),
         "machine": platform.machine(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 
 

@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -213,8 +214,11 @@ def refuse_other_run(folder: Path, fingerprint: str) -> None:
 
 def prepare_machine(config: TrainConfig) -> None:
     """Set threads and seed, and let the process keep the memory that it frees."""
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device=cuda was asked for, but PyTorch finds no GPU; use device=cpu")
+    if config.device == "cuda":
+        if not torch.cuda.is_available():
+            raise UsageError("device=cuda was asked for, but PyTorch finds no GPU; use device=cpu")
+        # Without it PyTorch refuses every linear layer once algorithms must be deterministic.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)

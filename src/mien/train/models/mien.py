@@ -42,13 +42,28 @@ def mien_small(
     backward pass faster still: for eight times the multiplications of `mien_tiny`, a step of
     training takes twice as long.
     """
-    stem = nn.Conv2d(channels, 24, 3, 1, 1, bias=False)
+    return _plain_network(heads, 1, channels, activation)
+
+
+@register("mien, after He et al. 2016")
+def mien_base(
+    heads: Mapping[str, int], *, channels: int = 1, activation: str = "silu"
+) -> nn.Module:
+    """`mien_small` with twice the channels: 4.2 M parameters, 291 M MAC at 48x48."""
+    return _plain_network(heads, 2, channels, activation)
+
+
+def _plain_network(
+    heads: Mapping[str, int], times: int, channels: int, activation: str
+) -> nn.Module:
+    """Five units of plain convolutions; every layer has `times` the channels of `mien_small`."""
+    stem = nn.Conv2d(channels, 24 * times, 3, 1, 1, bias=False)
     plan: list[tuple[int, Down]] = [
-        (40, "stride"),
-        (80, "stride"),
-        (80, "no"),
-        (160, "stride"),
-        (160, "no"),
+        (40 * times, "stride"),
+        (80 * times, "stride"),
+        (80 * times, "no"),
+        (160 * times, "stride"),
+        (160 * times, "no"),
     ]
-    units = stack_units(24, plan, activation, plain)
-    return PreActivatedNetwork(stem, units, LinearHeads(160, heads), activation)
+    units = stack_units(24 * times, plan, activation, plain)
+    return PreActivatedNetwork(stem, units, LinearHeads(160 * times, heads), activation)
