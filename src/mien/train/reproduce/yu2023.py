@@ -27,7 +27,7 @@ from mien.train.sections import DataConfig, ModelConfig, OptimConfig
 BUDGETS: Mapping[BudgetName, Budget] = {
     "full": Budget("full", seeds=3, epochs=40, batch=32, size=48, folds=10, watched=0),
     # 294 faces are the middle frame of each sequence in nine folds.
-    "cpu": Budget("cpu", seeds=1, epochs=8, faces=294, batch=32, size=24, folds=2, watched=0),
+    "cpu": Budget("cpu", seeds=1, epochs=10, faces=294, batch=16, size=24, folds=2, watched=0),
     "quick": Budget(
         "quick", seeds=1, epochs=1, faces=120, held_out=60, batch=32, size=24, folds=1, rounds=200
     ),
