@@ -79,11 +79,14 @@ def test_joined_rows_keep_their_faces_apart():
 
 
 def test_yangs_split_is_by_row_number(data, monkeypatch):
-    monkeypatch.setattr(yang2023, "TRAINED_ROWS", 50)
+    monkeypatch.setattr(yang2023, "TRAINED_ROWS", 65)  # as 24,000 is more than four in five
     split = yang2023.plan(data, BUDGET).sources["plain"].read()
-    assert split.train.names == tuple(f"row {i}" for i in range(50))
-    assert split.held_out["validation"].names == tuple(f"row {i}" for i in range(50, 70))
+    assert split.train.names == tuple(f"row {i}" for i in range(65))
+    assert split.held_out["validation"].names == tuple(f"row {i}" for i in range(65, 70))
     assert len(split.held_out["PublicTest"]) == 70
+    monkeypatch.setattr(yang2023, "TRAINED_ROWS", 70)  # a small copy: four in five
+    split = yang2023.plan(data, BUDGET).sources["plain"].read()
+    assert (len(split.train), len(split.held_out["validation"])) == (56, 14)
 
 
 def test_equalised_by_hand():
