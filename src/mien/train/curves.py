@@ -24,6 +24,8 @@ def draw_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
     told = "accuracy, CCC of affect" if "affect" in history[0] else "accuracy"
     scores.set(xlabel="epoch", ylabel=f"validation {told}, %")
     scores.legend(frameon=False)
+    for axes in (loss, scores):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     figure.savefig(path, dpi=120)
 
 
