@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-import mien
+from mien import __version__
 from mien.errors import UsageError
 from mien.io.sinks import replacing
 from mien.train import checkpoint, trainer
@@ -196,7 +196,7 @@ def environment() -> dict[str, Any]:
     packages = ("torch", "numpy", "onnx", "onnxruntime", "pillow")
     return {
         "python": platform.python_version(),
-        "packages": {"mien": mien.__version__, **{name: version(name) for name in packages}},
+        "packages": {"mien": __version__, **{name: version(name) for name in packages}},
         "commit": commit(),
         "machine": platform.machine(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
