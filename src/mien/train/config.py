@@ -35,6 +35,8 @@ class TrainConfig:
     distil: DistilConfig = field(default_factory=DistilConfig)
     init: str = ""
     """A run folder whose weights this run starts from, to fine-tune them; empty is at random."""
+    grow: bool = False
+    """The network of `init` is narrower: its channels become the first ones of this network."""
     teacher: str = ""
     """A run folder whose network's answers are mixed into the training targets; empty is none."""
     teacher_weight: float = 0.5
@@ -79,6 +81,8 @@ class TrainConfig:
             raise UsageError("head_weights must be above 0; leave a head out by data.heads")
         if not self.data.heads:
             raise UsageError("data.heads must name at least one head")
+        if self.grow and not self.init:
+            raise UsageError("grow needs init, the run folder of the narrower network")
         if self.freeze_epochs < 0 or self.optim.backbone_lr < 0:
             raise UsageError("freeze_epochs and optim.backbone_lr must not be below 0")
         if self.data.votes == "multi_target" and self.loss.kind in ("weighted", "cluster"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from mien.errors import DataError
 from mien.train import checkpoint
@@ -41,7 +41,7 @@ def first_network(
     """The network that a run starts with; `about` is what its data.json says."""
     model = _network(config, about["labels"], about["channels"])
     if config.init:
-        start_from(model, Path(config.init), say)
+        (grow_from if config.grow else start_from)(model, Path(config.init), say)
     return model
 
 
@@ -78,6 +78,48 @@ def start_from(model: nn.Module, source: Path, say: Callable[[str], None]) -> No
     model.load_state_dict(fitting, strict=False)
     new = sorted({k.rpartition(".")[0] for k in own.keys() - fitting.keys()})
     say(f"{len(fitting)} of {len(own)} tensors from {source}; new: {', '.join(new) or 'none'}")
+
+
+def grow_from(model: nn.Module, source: Path, say: Callable[[str], None]) -> None:
+    """Make `model` answer as the narrower network of the run in the folder `source` does.
+
+    That network's channels become the first ones of each layer. What comes in from the new channels
+    is zero there at first, while the new channels keep the random weights by which they read all
+    others: nothing is lost, and no two channels are alike as in Net2Net (Chen et al. 2016). For
+    layers whose channels are summed or kept apart, with BatchNorm between them.
+
+    Raises:
+        DataError: there is no such run, its layers have other names, or one of them is wider.
+    """
+    tensors, _ = checkpoint.load(source / WEIGHTS["last"])
+    own = model.state_dict()
+    if own.keys() != tensors.keys():
+        odd = ", ".join(sorted(own.keys() ^ tensors.keys())[:3])
+        raise DataError(f"{source}: not a narrower form of this network, by its layers ({odd})")
+    for name, small in tensors.items():
+        if not _fits_into(small, own[name]):
+            shapes = f"{tuple(small.shape)}, here {tuple(own[name].shape)}"
+            raise DataError(f"{source}: {name} does not fit into this network's ({shapes})")
+        own[name] = _grown(small, own[name])
+    model.load_state_dict(own)
+    say(f"grown from {source}")
+
+
+def _fits_into(small: Tensor, large: Tensor) -> bool:
+    return (
+        small.ndim == large.ndim
+        and small.shape[2:] == large.shape[2:]
+        and all(s <= n for s, n in zip(small.shape, large.shape, strict=True))
+    )
+
+
+def _grown(small: Tensor, large: Tensor) -> Tensor:
+    """`large` (outputs, inputs, ...) with `small` in its corner and zeros beside that."""
+    grown = large.clone()
+    if small.ndim > 1:
+        grown[: small.shape[0]] = 0
+    grown[tuple(slice(n) for n in small.shape)] = small
+    return grown
 
 
 def _network(

@@ -42,7 +42,7 @@ from mien.train.validation import validate
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 60.0
 _NEWER_FIELDS = (
-    *(("", "init"), ("", "teacher"), ("", "head_weights"), ("", "freeze_epochs")),
+    *(("", "init"), ("", "grow"), ("", "teacher"), ("", "head_weights"), ("", "freeze_epochs")),
     *(("data", "relabel"), ("data", "options"), ("data", "sampler"), ("optim", "backbone_lr")),
     *(("data", "path"), ("data", "also"), ("augment", "gamma"), ("augment", "blur")),
     ("augment", "noise"),

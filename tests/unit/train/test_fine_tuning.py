@@ -13,7 +13,7 @@ from mien.train import checkpoint  # noqa: E402
 from mien.train.config import TrainConfig  # noqa: E402
 from mien.train.data.rows import AFFECT_LABELS, Rows  # noqa: E402
 from mien.train.models import build  # noqa: E402
-from mien.train.network import Run, start_from  # noqa: E402
+from mien.train.network import Run, grow_from, start_from  # noqa: E402
 from mien.train.teachers import soften  # noqa: E402
 
 
@@ -50,6 +50,38 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     checkpoint.save(tmp_path / "last.safetensors", {"other": torch.zeros(3)}, {})
     with pytest.raises(DataError, match="no weights there fit"):
         start_from(build("mien_tiny", {"ferplus": 8}), tmp_path, lambda text: None)
+
+
+def saved_small(folder):
+    """A `mien_small` whose BatchNorms have seen faces, written to `folder`."""
+    torch.manual_seed(2)
+    small = build("mien_small", {"fer2013": 7})
+    small(torch.rand(8, 1, 24, 24))
+    checkpoint.save(folder / "last.safetensors", small.state_dict(), {})
+    return small.eval()
+
+
+def test_a_grown_network_answers_as_the_narrower_one_and_can_learn_more(tmp_path):
+    small = saved_small(tmp_path)
+    base = build("mien_base", {"fer2013": 7})
+    grow_from(base, tmp_path, lambda text: None)
+    faces = torch.rand(4, 1, 24, 24)
+    torch.testing.assert_close(
+        base.eval()(faces)["fer2013"], small(faces)["fer2013"], atol=1e-5, rtol=1e-4
+    )
+    base.train()(faces)["fer2013"].square().sum().backward()
+    new = base.heads["fer2013"].weight.grad[:, small.width :]
+    assert (new.abs().amax(dim=0) > 0).all()
+    features = base.units[4].sep2.weight[small.width :]
+    assert len({round(w.abs().sum().item(), 4) for w in features}) == len(features)
+
+
+def test_a_network_does_not_shrink_nor_grow_into_another(tmp_path):
+    saved_small(tmp_path)
+    with pytest.raises(DataError, match="does not fit into this network's"):
+        grow_from(build("mien_small", {"fer2013": 3}), tmp_path, lambda text: None)
+    with pytest.raises(DataError, match="not a narrower form"):
+        grow_from(build("mien_tiny", {"fer2013": 7}), tmp_path, lambda text: None)
 
 
 class Fixed(torch.nn.Module):
