@@ -11,13 +11,21 @@ from mien.train.models.tian2022 import Down, PreActivatedNetwork, stack_units
 
 @register("mien, after Tian et al. 2022")
 def mien_tiny(
-    heads: Mapping[str, int], *, channels: int = 1, activation: str = "silu"
+    heads: Mapping[str, int],
+    *,
+    channels: int = 1,
+    activation: str = "silu",
+    features: int = 78,
 ) -> nn.Module:
     """At most 58,000 parameters with both heads, all counted; 9.3 M MAC at 48x48.
 
     ``tian2022_b`` passes 40 channels through a residual unit at full resolution: 7 % of its
     parameters, half of its multiplications and more than half of its time, since such maps outgrow
     the cache. Here the stem leaves 16 channels and the first unit halves the picture at once.
+
+    Two options make it a quarter quicker in ONNX Runtime and cost next to nothing: `activation`
+    "hardswish", which is computed within the convolution, and 76 `features`, the channels of the
+    last unit, since depthwise layers of channels that four does not divide are slow there.
     """
     stem = nn.Conv2d(channels, 16, 3, 1, 1, bias=False)
     plan: list[tuple[int, Down]] = [
@@ -26,10 +34,10 @@ def mien_tiny(
         (64, "stride"),
         (64, "no"),
         (64, "no"),
-        (78, "stride"),
+        (features, "stride"),
     ]
     units = stack_units(16, plan, activation)
-    return PreActivatedNetwork(stem, units, LinearHeads(78, heads), activation)
+    return PreActivatedNetwork(stem, units, LinearHeads(features, heads), activation)
 
 
 @register("mien, after He et al. 2016")
