@@ -257,6 +257,13 @@ def test_mien_tiny_keeps_to_the_budget():
     assert round(models.count_macs(model, 1, 48) / 1e6, 1) == 9.3
 
 
+def test_mien_tiny_with_another_number_of_features():
+    model = models.build("mien_tiny", HEADS, features=76, activation="hardswish")
+    assert model.features(torch.zeros(2, 1, 56, 56)).shape == (2, 76)
+    assert models.count_parameters(model)[1] == 57_055
+    assert round(models.count_macs(model, 1, 56) / 1e6, 1) == 12.7
+
+
 def test_counting_does_not_change_the_model():
     model = models.build("mien_tiny", HEADS)
     before = {k: v.clone() for k, v in model.state_dict().items()}
