@@ -273,7 +273,6 @@ def test_runs_from_before_the_newer_fields_keep_their_fingerprint(tmp_path):
         "augment: {gamma: 0.1}",
         "augment: {blur: 0.1}",
         "augment: {noise: 0.1}",
-        "augment: {zoom: 0.1}",
     ],
 )
 def test_newer_fields_change_the_fingerprint_when_they_are_set(tmp_path, text):

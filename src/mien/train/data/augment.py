@@ -24,8 +24,6 @@ class AugmentConfig:
     """Largest shift, as a part of the side."""
     scale: float = 0.12
     """Largest change of size, as a part of it."""
-    zoom: float = 0.0
-    """How much larger faces are shown than they come, before that change, as a part of it."""
     brightness: float = 0.0
     """Largest change of brightness, as a part of the full range."""
     contrast: float = 0.0
@@ -58,7 +56,7 @@ def affine(x: Tensor, config: AugmentConfig, generator: Generator, size: int) ->
     n, channels = x.shape[:2]
     turn, grow, dx, dy = _uniform((4, n), generator, x)
     angle = torch.deg2rad(turn * config.rotate)
-    zoom = (1 + config.zoom) * (1 + grow * config.scale)
+    zoom = 1 + grow * config.scale
     mirror = 1 - 2 * (_uniform((n,), generator, x) < 2 * config.flip - 1).float()
     cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
     rows = [
