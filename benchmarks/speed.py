@@ -18,7 +18,7 @@ import numpy as np
 import mien
 
 ROOT = Path(__file__).resolve().parents[1]
-# An installed package has its modules compiled; where Python may not write them, a checkout has not.
+# An installed package is compiled; a checkout is not where Python may not write beside it.
 COMPILED = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
