@@ -1,5 +1,6 @@
 """Starting a run from another one's weights, and learning from its answers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mien.errors import DataError  # noqa: E402
-from mien.labels import EIGHT  # noqa: E402
+from mien.labels import EIGHT, SEVEN  # noqa: E402
 from mien.train import checkpoint  # noqa: E402
 from mien.train.config import TrainConfig  # noqa: E402
 from mien.train.data.rows import AFFECT_LABELS, Rows  # noqa: E402
 from mien.train.models import build  # noqa: E402
-from mien.train.network import Run, grow_from, start_from  # noqa: E402
+from mien.train.network import Run, first_network, grow_from, start_from  # noqa: E402
+from mien.train.sections import ModelConfig  # noqa: E402
 from mien.train.teachers import soften  # noqa: E402
 
 
@@ -74,6 +76,18 @@ def test_a_grown_network_answers_as_the_narrower_one_and_can_learn_more(tmp_path
     assert (new.abs().amax(dim=0) > 0).all()
     features = base.units[4].sep2.weight[small.width :]
     assert len({round(w.abs().sum().item(), 4) for w in features}) == len(features)
+
+
+def test_a_recipe_says_whether_a_network_is_grown(tmp_path):
+    saved_small(tmp_path)
+    about = {"labels": {"fer2013": SEVEN}, "channels": 1}
+    grown = TrainConfig(init=str(tmp_path), grow=True, model=ModelConfig("mien_base"))
+    said = []
+    base = first_network(grown, about, said.append)
+    assert said == [f"grown from {tmp_path}"]
+    assert not base.heads["fer2013"].weight[:, 160:].any()
+    first_network(replace(grown, grow=False), about, said.append)
+    assert "heads.fer2013" in said[1].partition("; new: ")[2]
 
 
 def test_a_network_does_not_shrink_nor_grow_into_another(tmp_path):
