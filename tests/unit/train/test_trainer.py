@@ -3,9 +3,6 @@
 import dataclasses
 import math
 import os
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -374,51 +371,6 @@ def test_half_written_files_do_no_harm(tmp_path):
         (tmp_path / "other" / f"{name}.safetensors.part").write_bytes(b"half")
     again = fit(tmp_path / "other", settings(epochs=2))
     assert_same(again.ema.state_dict(), whole.ema.state_dict())
-
-
-DRIVER = """
-import os, signal, sys
-from pathlib import Path
-from mien.train import trainer
-from mien.train.config import load_config
-from mien.train.run import run_training
-
-trainer.CHECKPOINT_SECONDS = 0.0
-recipe, data, out, last = sys.argv[1:]
-
-def progress(done, total, loss):
-    if done == int(last):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-run_training(load_config(Path(recipe)), Path(data), Path(out), progress=progress)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_killed_process_goes_on_to_the_same_weights(tmp_path):
-    data = write_fer2013(tmp_path / "data", 60, ("Training", "PublicTest"))
-    recipe = write_recipe(tmp_path / "bars.yaml")
-    driver = tmp_path / "driver.py"
-    driver.write_text(DRIVER)
-    words = [driver, recipe, data, tmp_path / "killed", "8"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(
-        [sys.executable, *map(str, words)], env=environment, capture_output=True, text=True
-    )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
-    _, about = checkpoint.load(tmp_path / "killed" / "checkpoint.safetensors")
-    assert about["step"] == 7  # the third of five steps of the second epoch was not saved
-    config = load_config(recipe)
-    steps = []
-    run_training(config, data, tmp_path / "killed", progress=lambda done, *_: steps.append(done))
-    assert steps == [8, 9, 10]
-    run_training(config, data, tmp_path / "whole")
-    for name in ("checkpoint", "last", "best"):
-        first, second = (
-            checkpoint.load(tmp_path / out / f"{name}.safetensors")[0]
-            for out in ("killed", "whole")
-        )
-        assert_same(first, second)
 
 
 def test_another_recipe_leaves_the_run_folder_as_it_was(tmp_path):

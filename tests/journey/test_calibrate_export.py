@@ -25,7 +25,7 @@ from mien.train.calibrate import cross_fitted, cross_fitted_ece, fit_temperature
 from mien.train.config import load_config  # noqa: E402
 from mien.train.run import read_splits, run_training  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 # --- temperatures

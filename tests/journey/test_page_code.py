@@ -25,7 +25,7 @@ from mien.spec import AffectMap
 from mien.video.reading import Reading
 from mien.video.smooth import LabelHold, Smoother
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 spec = importlib.util.spec_from_file_location("make_crops", GOLDEN / "make_crops.py")
 make_crops = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(make_crops)
