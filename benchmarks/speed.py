@@ -43,15 +43,17 @@ def classifier_speed(model):
     print(f"classifier, batch 64, 2 threads: {64 / median_sec(lambda: two(crops), 50):.0f} faces/s")
 
 
+def started(command):
+    subprocess.run(command, env=COMPILED, capture_output=True, check=True)
+
+
 def cold_start(model):
     photo = str(ROOT / "examples" / "obama.jpg")
     base = [sys.executable, "-c", "import numpy, PIL.Image, onnxruntime"]
     ours = [sys.executable, "-m", "mien.cli.main", "analyze", photo, "--model", model, "--quiet"]
     pairs = []
     for _ in range(12):  # in pairs, so that a machine that slows down slows both
-        pairs.append([median_sec(lambda c=c: subprocess.run(c, env=COMPILED, capture_output=True,
-                                                            check=True), 1)
-                      for c in (base, ours)])  # fmt: skip
+        pairs.append([median_sec(lambda c=c: started(c), 1) for c in (base, ours)])
     base_sec, ours_sec = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(ours / base for base, ours in pairs)
     print(f"cold start, one photo: {ours_sec:.2f} s; bare imports {base_sec:.2f} s; {ratio:.2f} x")

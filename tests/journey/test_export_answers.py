@@ -9,24 +9,20 @@ torch = pytest.importorskip("torch")
 for needed in ("onnx", "onnxscript", "safetensors", "yaml", "matplotlib"):
     pytest.importorskip(needed)
 
-from synthetic_faces import write_fer2013, write_recipe  # noqa: E402
+from short_runs import short_run  # noqa: E402
+from synthetic_faces import write_recipe  # noqa: E402
 
 import mien  # noqa: E402
 from mien.labels import CIRCUMPLEX, EIGHT  # noqa: E402
 from mien.train import export as exporting  # noqa: E402
-from mien.train.config import load_config  # noqa: E402
-from mien.train.run import read_splits, run_training  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A run too short to be always right, its validation faces, and its exported file."""
     folder = tmp_path_factory.mktemp("made")
-    data = write_fer2013(folder / "data", 60, ("Training", "PublicTest"))
-    config = load_config(write_recipe(folder / "bars.yaml"), {"epochs": "6"})
-    run = run_training(config, data, folder / "run")
+    run, _, validation = short_run(write_recipe(folder / "bars.yaml"), 6)
     run = run.with_release(replace(run.config.release, certain=0.9))
-    validation = read_splits(config, data)[1]
     spec = exporting.export(run, validation, folder / "bars.onnx")
     return run, validation, folder / "bars.onnx", spec
 

@@ -7,15 +7,16 @@ import sys
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 pytest.importorskip("yaml")
 
-from synthetic_faces import write_fer2013, write_recipe  # noqa: E402
+from short_runs import assert_same
+from synthetic_faces import write_fer2013, write_recipe
 
-from mien.train import checkpoint  # noqa: E402
-from mien.train.config import load_config  # noqa: E402
-from mien.train.run import run_training  # noqa: E402
+from mien.train import checkpoint
+from mien.train.config import load_config
+from mien.train.run import run_training
 
 DRIVER = """
 import os, signal, sys
@@ -59,5 +60,4 @@ def test_a_killed_process_goes_on_to_the_same_weights(tmp_path):
             checkpoint.load(tmp_path / out / f"{name}.safetensors")[0]
             for out in ("killed", "whole")
         )
-        assert first.keys() == second.keys()
-        assert all(torch.equal(first[key], second[key]) for key in first)
+        assert_same(first, second)

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 pytest.importorskip("yaml")
 
+from short_runs import assert_same  # noqa: E402
 from synthetic_faces import faces, labels_of  # noqa: E402
 
 from mien.labels import SEVEN  # noqa: E402
@@ -93,12 +94,6 @@ def killed_at(step):
             raise KilledError
 
     return progress
-
-
-def assert_same(a, b):
-    assert a.keys() == b.keys()
-    for name in a:
-        assert torch.equal(a[name], b[name]), name
 
 
 def assert_resumes(tmp_path, monkeypatch, settings, step, **calls):

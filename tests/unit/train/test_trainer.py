@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 pytest.importorskip("yaml")
 
+from short_runs import assert_same  # noqa: E402
 from synthetic_faces import faces, labels_of, write_fer2013, write_recipe  # noqa: E402
 
 from mien.errors import DataError, UsageError  # noqa: E402
@@ -80,12 +81,6 @@ def fit(folder, config, *, fingerprint="f", **calls):
     data = bars()
     torch.set_num_threads(1)
     return trainer.train(net(), config, data, data, folder=folder, fingerprint=fingerprint, **calls)
-
-
-def assert_same(a, b):
-    assert a.keys() == b.keys()
-    for name in a:
-        assert torch.equal(a[name], b[name]), name
 
 
 # --- the schedule

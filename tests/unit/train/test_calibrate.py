@@ -1,0 +1,70 @@
+"""Temperatures."""
+
+import numpy as np
+import pytest
+
+from mien.metrics import nll, softmax
+from mien.train.calibrate import cross_fitted, cross_fitted_ece, fit_temperature
+
+
+def drawn(temperature, n=20_000, k=7, seed=0):
+    """Logits, and labels drawn from their softmax at `temperature`."""
+    generator = np.random.default_rng(seed)
+    logits = (2 * generator.standard_normal((n, k))).astype(np.float32)
+    probabilities = softmax(logits, temperature)
+    at = generator.random((n, 1)) < probabilities.cumsum(axis=1)
+    return logits, at.argmax(axis=1)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7, 3.0])
+def test_the_temperature_of_the_labels_is_found(temperature):
+    assert fit_temperature(*drawn(temperature)) == pytest.approx(temperature, rel=0.05)
+
+
+def test_no_other_temperature_is_likelier():
+    logits, truth = drawn(1.7, n=500)
+    best = fit_temperature(logits, truth)
+    least = nll(softmax(logits, best), truth)
+    for other in np.exp(np.linspace(np.log(0.25), np.log(4), 60)):
+        assert least <= nll(softmax(logits, other), truth) + 1e-6
+
+
+def test_logits_that_are_always_right_or_useless_stay_within_bounds():
+    logits = np.eye(7, dtype=np.float32)
+    assert fit_temperature(logits, np.arange(7)) == pytest.approx(0.25, rel=0.01)
+    assert fit_temperature(logits, (np.arange(7) + 1) % 7) == pytest.approx(4.0, rel=0.01)
+
+
+def test_balanced_classes_weigh_the_same():
+    sure, unsure = drawn(1.0, n=3000), drawn(3.0, n=3000)
+    few = [part[np.flatnonzero(unsure[1] == 6)[:40]] for part in unsure]
+    many = [part[sure[1] < 6] for part in sure]
+    logits, truth = (np.concatenate(parts) for parts in zip(many, few, strict=True))
+    repeated = np.concatenate(
+        [np.resize(np.flatnonzero(truth == k), 5000) for k in range(7)]
+    )  # every class 5,000 times
+    expected = fit_temperature(logits[repeated], truth[repeated])
+    assert fit_temperature(logits, truth, balanced=True) == pytest.approx(expected, rel=0.01)
+    assert fit_temperature(logits, truth) < 0.97 * expected
+
+
+def test_the_answer_stays_the_same():
+    logits, truth = drawn(2.2, n=2000)
+    scaled = softmax(logits, fit_temperature(logits, truth))
+    assert (scaled.argmax(axis=1) == logits.argmax(axis=1)).all()
+
+
+def test_calibration_lowers_the_error():
+    logits, truth = drawn(2.0)
+    assert cross_fitted_ece(logits, truth) < 0.02
+    assert cross_fitted_ece(logits / 2, truth) < 0.02  # the scale does not matter
+
+
+def test_each_half_has_the_other_halfs_temperature():
+    logits, truth = drawn(2.0, n=401)
+    told = cross_fitted(logits, truth)
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    for mine, other in ((even, odd), (odd, even)):
+        temperature = fit_temperature(logits[other], truth[other])
+        assert told[mine] == pytest.approx(softmax(logits[mine], temperature), abs=1e-6)
+    assert told.sum(axis=1) == pytest.approx(np.ones(401), abs=1e-5)
