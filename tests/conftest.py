@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Two threads in each of two workers wait for one another more than they compute.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from mien.runtime import store
 
 ROOT = Path(__file__).resolve().parents[1]

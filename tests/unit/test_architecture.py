@@ -14,7 +14,6 @@ The package's __init__ names things for type checkers alone and loads them when 
 
 import ast
 import graphlib
-import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -53,8 +52,6 @@ def name_of(path):
 
 MODULES = {name_of(path): path for path in sorted(HOME.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
-
-each_module = pytest.mark.parametrize("module", MODULES)
 
 
 def imports(module, *, top=False):
@@ -100,14 +97,19 @@ def test_the_package_is_seen():
     )
 
 
-@each_module
-def test_imports_point_down(module):
-    if module == "mien":
-        return
-    # The version is what the command prints, and what a run writes down.
-    allowed = {"mien"} if within(module, "mien.cli", "mien.train.run") else set()
-    for other in own(module) - allowed:
-        assert layer(other) <= layer(module), f"{module} must not import {other}"
+def outside(*rooms):
+    """The modules that lie within none of the rooms."""
+    return [name for name in MODULES if not within(name, *rooms)]
+
+
+def test_imports_point_down():
+    upward = []
+    for module in MODULES.keys() - {"mien"}:
+        # The version is what the command prints, and what a run writes down.
+        allowed = {"mien"} if within(module, "mien.cli", "mien.train.run") else set()
+        others = own(module) - allowed
+        upward += [(module, other) for other in others if layer(other) > layer(module)]
+    assert upward == []
 
 
 def test_imports_run_in_no_circle():
@@ -116,16 +118,14 @@ def test_imports_run_in_no_circle():
     assert set(order) >= set(graph)
 
 
-@each_module
-def test_torch_lives_in_train_alone(module):
-    if not within(module, "mien.train"):
-        assert not [name for name in imports(module) if within(name, "torch")]
+def test_torch_lives_in_train_alone():
+    asking = [(m, n) for m in outside("mien.train") for n in imports(m) if within(n, "torch")]
+    assert asking == []
 
 
-@each_module
-def test_the_run_half_does_not_import_the_train_half(module):
-    if not within(module, *TRAINING):
-        assert not [name for name in own(module) if within(name, "mien.train")]
+def test_the_run_half_does_not_import_the_train_half():
+    asking = [(m, n) for m in outside(*TRAINING) for n in own(m) if within(n, "mien.train")]
+    assert asking == []
 
 
 def reached(module):
@@ -140,27 +140,35 @@ def reached(module):
     return found
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if within(name, "mien.cli")])
-def test_a_verb_loads_torch_only_when_it_trains(module):
-    loaded = {name for inner in reached(module) for name in imports(inner, top=True)}
-    assert not [name for name in loaded if within(name, "torch", "onnx", "yaml", "matplotlib")]
+def test_a_verb_loads_torch_only_when_it_trains():
+    verbs = [name for name in MODULES if within(name, "mien.cli")]
+    assert len(verbs) > 10
+    for module in verbs:
+        loaded = {name for inner in reached(module) for name in imports(inner, top=True)}
+        heavy = [name for name in loaded if within(name, "torch", "onnx", "yaml", "matplotlib")]
+        assert heavy == [], module
 
 
-@each_module
-def test_files_are_short(module):
-    assert len(MODULES[module].read_text("utf-8").splitlines()) <= 400
+def test_files_are_short():
+    lines = {name: len(path.read_text("utf-8").splitlines()) for name, path in MODULES.items()}
+    assert {name: count for name, count in lines.items() if count > 400} == {}
 
 
-@each_module
-def test_functions_are_short(module):
-    long = [f.name for f in functions(module) if f.end_lineno - f.lineno + 1 > 60]
+def test_functions_are_short():
+    long = [
+        (module, f.name)
+        for module in MODULES
+        for f in functions(module)
+        if f.end_lineno - f.lineno + 1 > 60
+    ]
     assert long == []
 
 
-@each_module
-def test_only_the_command_prints(module):
-    if not within(module, "mien.cli"):
-        assert [call.lineno for call in calls(module) if is_name(call.func, "print")] == []
+def test_only_the_command_prints():
+    found = [
+        (m, c.lineno) for m in outside("mien.cli") for c in calls(m) if is_name(c.func, "print")
+    ]
+    assert found == []
 
 
 def calls(module):
@@ -171,25 +179,30 @@ def is_name(node, *names):
     return isinstance(node, ast.Name) and node.id in names
 
 
-@each_module
-def test_errors_are_caught_by_name(module):
-    if within(module, "mien.cli", "mien.serve"):
-        return
-    handlers = [n for n in ast.walk(TREES[module]) if isinstance(n, ast.ExceptHandler)]
-    kinds = [ast.walk(h.type) if h.type else [None] for h in handlers]
+def is_broad(handler):
+    kinds = ast.walk(handler.type) if handler.type else [None]
+    return any(kind is None or is_name(kind, "Exception", "BaseException") for kind in kinds)
+
+
+def test_errors_are_caught_by_name():
     broad = [
-        node
-        for node in itertools.chain(*kinds)
-        if node is None or is_name(node, "Exception", "BaseException")
+        (module, node.lineno)
+        for module in outside("mien.cli", "mien.serve")
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.ExceptHandler) and is_broad(node)
     ]
     assert broad == []
 
 
-@each_module
-def test_rooms_are_named_after_what_is_in_them(module):
-    assert not NOT_ROOMS & set(module.split("."))
-    classes = [n.name for n in ast.walk(TREES[module]) if isinstance(n, ast.ClassDef)]
-    assert [name for name in classes if name.endswith(("Manager", "Handler", "Helper"))] == []
+def test_rooms_are_named_after_what_is_in_them():
+    assert [name for name in MODULES if NOT_ROOMS & set(name.split("."))] == []
+    vague = [
+        (module, node.name)
+        for module in MODULES
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.ClassDef) and node.name.endswith(("Manager", "Handler", "Helper"))
+    ]
+    assert vague == []
 
 
 def public(body):
@@ -197,21 +210,24 @@ def public(body):
     return [n for n in body if isinstance(n, kinds) and not n.name.startswith("_")]
 
 
-@each_module
-def test_public_names_are_documented(module):
-    assert ast.get_docstring(TREES[module]), f"{module} has no docstring"
-    nodes = public(TREES[module].body)
-    inner = [m for n in nodes if isinstance(n, ast.ClassDef) for m in public(n.body)]
-    mute = [n.name for n in (*nodes, *inner) if not ast.get_docstring(n) and n.name != "forward"]
+def test_public_names_are_documented():
+    mute = [name for name in MODULES if not ast.get_docstring(TREES[name])]
+    for module in MODULES:
+        nodes = public(TREES[module].body)
+        inner = [m for n in nodes if isinstance(n, ast.ClassDef) for m in public(n.body)]
+        asked = [node for node in (*nodes, *inner) if node.name != "forward"]
+        mute += [f"{module}.{node.name}" for node in asked if not ast.get_docstring(node)]
     assert mute == []
 
 
-@each_module
-def test_public_functions_are_annotated(module):
-    nodes = public(TREES[module].body)
-    methods = [m for n in nodes if isinstance(n, ast.ClassDef) for m in n.body]
-    shown = [n for n in (*nodes, *methods) if isinstance(n, ast.FunctionDef)]
-    assert [f.name for f in shown if not is_annotated(f)] == []
+def test_public_functions_are_annotated():
+    bare = []
+    for module in MODULES:
+        nodes = public(TREES[module].body)
+        methods = [m for n in nodes if isinstance(n, ast.ClassDef) for m in n.body]
+        shown = [n for n in (*nodes, *methods) if isinstance(n, ast.FunctionDef)]
+        bare += [f"{module}.{f.name}" for f in shown if not is_annotated(f)]
+    assert bare == []
 
 
 def is_annotated(function):

@@ -1,13 +1,10 @@
 """A server's parts without a socket: one pool for all tests, and clients of its application."""
 
-import contextlib
-
 import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
 pytest.importorskip("httpx2", reason="needs the extra dev")
 
-from serving import serving
 from starlette.testclient import TestClient
 
 from mien.pipeline import Options
@@ -33,12 +30,3 @@ def client(pool):
     limits = Limits(body=200_000, frame=100_000, pixels=1_000_000)
     app = build(pool, Access(), limits)
     return TestClient(app, base_url=HERE, raise_server_exceptions=False)
-
-
-@pytest.fixture
-def serve(pool):
-    """A function that starts a server with limits on a real socket; it returns the port."""
-    with contextlib.ExitStack() as running:
-        yield lambda **limits: running.enter_context(
-            serving(build(pool, Access(), Limits(**limits)), Limits(**limits))
-        )

@@ -16,7 +16,7 @@ from tiny_model import PLUS, TEN13, heated, write_model
 import mien
 from mien.train.data.fer2013 import read
 
-FILE = Path(__file__).resolve().parents[3] / "benchmarks" / "parity.py"
+FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "parity.py"
 
 
 @pytest.fixture(scope="module")

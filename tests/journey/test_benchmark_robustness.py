@@ -10,7 +10,7 @@ import pytest
 
 from mien.faces.crop import recipe
 
-FOLDER = Path(__file__).resolve().parents[3] / "benchmarks"
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")

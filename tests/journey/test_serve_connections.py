@@ -1,12 +1,41 @@
 """Clients that are slow, on purpose or not, over real sockets."""
 
+import contextlib
 import socket
 import time
 
+import pytest
+
+pytest.importorskip("fastapi", reason="needs the extra serve")
+
+from serving import serving
 from uploads import jpeg, noise
+
+from mien.pipeline import Options
+from mien.serve.access import Access
+from mien.serve.app import build
+from mien.serve.limits import Limits
+from mien.serve.pool import Pool
 
 PHOTO = jpeg(noise())
 HEAD = b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """The bundled model; every picture is one face."""
+    made = Pool(Options(detector="none"), limits=Limits(pixels=1_000_000))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def serve(pool):
+    """A function that starts a server with limits on a real socket; it returns the port."""
+    with contextlib.ExitStack() as running:
+        yield lambda **limits: running.enter_context(
+            serving(build(pool, Access(), Limits(**limits)), Limits(**limits))
+        )
 
 
 def answer(connection, seconds=10):
