@@ -25,7 +25,7 @@ TRAINED = {
         ("curves-faithful-3", "curves-tuned-6", "confusion-tuned-6", "recalls-tuned-6"),
     ),
     "yu2023": (
-        ("yu2023", "yu2023-leaking"),
+        ("fer2013", "yu2023", "yu2023-started", "yu2023-leaking"),
         ("curves-yu2023", "confusion-yu2023"),
     ),
     "ngo2020": (
@@ -105,7 +105,7 @@ def test_the_table_shows_these_figures(made):
     assert page.startswith(f"# {paper}: ")
     assert "Budget `quick`" in page and "## Departures from the paper" in page
     for name, told in metrics["experiments"].items():
-        if name == "identities":
+        if name in ("identities", "fer2013"):  # others start from them
             continue
         held_out = "cleaned" if "cleaned" in told["held_out"] else next(iter(told["held_out"]))
         figure = told["held_out"][held_out]["accuracy"]

@@ -172,6 +172,13 @@ def test_faces_are_thinned_evenly(tmp_path):
     outcome = run_experiment(experiment(), {"bars": source()}, small, tmp_path)
     assert outcome.trained_on == (7,)
     assert outcome.answers["test"].names == ("100/1", "100/4", "100/7")
+    start = run_experiment(
+        experiment(name="first", start=True), {"bars": source()}, small, tmp_path
+    )
+    assert start.trained_on == (21,)  # what others start from is cut by another number
+    two = dataclasses.replace(small, start_faces=14)
+    start = run_experiment(experiment(name="less", start=True), {"bars": source()}, two, tmp_path)
+    assert start.trained_on == (14,)
 
 
 def test_a_budget_takes_what_the_command_line_sets():
@@ -184,6 +191,7 @@ def test_a_budget_takes_what_the_command_line_sets():
     assert choose_budget(budgets, None, device="cuda").name == "full"
     told = choose_budget(budgets, "cpu", seeds=2, epochs=9, limit=30, threads=1)
     assert (told.seeds, told.epochs, told.faces, told.held_out, told.threads) == (2, 9, 30, 30, 1)
+    assert told.start_faces == 30
     assert told.describe() == (
         "2 seeds, 9 epochs, at most 30 training faces, at most 30 of each held-out set, "
         "48x48 pixels, batches of 64, on cpu"

@@ -106,7 +106,7 @@ def test_equalised_as_opencv_does():
 
 def test_yus_folds_keep_subjects_apart_and_the_leaking_ones_do_not(data):
     sources = yu2023.plan(data, Budget("cpu", seeds=1, epochs=1, folds=10)).sources
-    assert len(sources) == 20
+    assert len(sources) == 10 + 10 + 1
     apart = sources["3"].read()
     assert not set(apart.train.subjects) & set(apart.held_out["test"].subjects)
     assert len(apart.train) == 189 and len(apart.held_out["test"]) == 21

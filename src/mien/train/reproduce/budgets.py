@@ -28,6 +28,10 @@ class Budget:
     """Training faces at most, evenly spaced over the training split; 0 is all."""
     held_out: int = 0
     """Faces of each held-out set at most, likewise."""
+    start_faces: int = 0
+    """Training faces at most of an experiment that only others start from; 0 is all."""
+    start_epochs: int = 1
+    """The epochs of such an experiment."""
     watched: int = 500
     """Held-out faces measured after each epoch, for the curves alone; they choose nothing."""
     folds: int = 1
@@ -45,9 +49,9 @@ class Budget:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        if self.seeds < 1 or self.epochs < 1:
+        if min(self.seeds, self.epochs, self.start_epochs) < 1:
             raise UsageError("--seeds and --epochs must be at least 1")
-        if min(self.faces, self.held_out, self.threads) < 0:
+        if min(self.faces, self.start_faces, self.held_out, self.threads) < 0:
             raise UsageError("--limit and --threads must not be below 0")
         if not 1 <= self.folds <= 10:
             raise UsageError("--folds must be 1 to 10")
@@ -109,7 +113,7 @@ def choose_budget(
             raise UsageError("--folds: this paper's comparison has no folds; leave it out")
         chosen = replace(chosen, folds=folds)
     if limit is not None:
-        chosen = replace(chosen, faces=limit, held_out=limit)
+        chosen = replace(chosen, faces=limit, start_faces=limit, held_out=limit)
     return replace(
         chosen,
         seeds=chosen.seeds if seeds is None else seeds,

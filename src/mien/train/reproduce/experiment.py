@@ -50,6 +50,8 @@ class Experiment:
     """The experiment whose network of the same seed this one starts from."""
     teachers: tuple[str, ...] = ()
     """The experiments whose networks of the same seed are asked during training."""
+    start: bool = False
+    """Whether it is there for others to start from: it has training faces of its own number."""
     features: bool = False
     """Whether the features before the classifier are kept, of the held-out faces."""
 
@@ -108,7 +110,7 @@ def run_experiment(
     Raises:
         DataError: a run folder holds a run with other settings or data.
     """
-    splits = [_within(sources[name].read(), budget) for name in experiment.sources]
+    splits = _splits(experiment, sources, budget)
     histories, folders, answers = [], [], []
     for seed in experiment.seeds:
         of_folds = []
@@ -124,9 +126,19 @@ def run_experiment(
     return Outcome(experiment, gathered, tuple(histories), sizes, tuple(folders))
 
 
-def _within(split: Split, budget: Budget) -> Split:
-    held = {name: thin(rows, budget.held_out) for name, rows in split.held_out.items()}
-    return Split(thin(split.train, budget.faces), held)
+def _splits(
+    experiment: Experiment, sources: Mapping[str, Source], budget: Budget
+) -> tuple[Split, ...]:
+    """What the experiment trains on and is measured by, no more of it than the budget has."""
+    faces = budget.start_faces if experiment.start else budget.faces
+    whole = [sources[name].read() for name in experiment.sources]
+    return tuple(
+        Split(
+            thin(split.train, faces),
+            {name: thin(rows, budget.held_out) for name, rows in split.held_out.items()},
+        )
+        for split in whole
+    )
 
 
 def _one_run(
@@ -188,7 +200,7 @@ def is_finished(
     ]
     if not all((folder / RESULT).exists() for folder in needed):
         return False
-    splits = [_within(sources[name].read(), budget) for name in experiment.sources]
+    splits = _splits(experiment, sources, budget)
     return all(
         _read_result(folder)["key"]
         == _key(

@@ -27,7 +27,7 @@ from mien.train.reproduce.sources import (
     imbalanced,
     read_affectnet,
     read_ckplus,
-    read_fer2013,
+    split_fer2013,
     with_head,
     without_affect,
 )
@@ -85,7 +85,7 @@ def plan(data: Path, budget: Budget) -> Plan:
         title="weighted-cluster loss on unequal classes",
         experiments=(_pretraining(budget), *experiments),
         sources={
-            "ferplus": Source(partial(_ferplus, data), ("fer2013",)),
+            "ferplus": Source(partial(split_fer2013, data, "ferplus", HEAD), ("fer2013",)),
             "affectnet": Source(partial(_affectnet, data, budget.size), ("affectnet",)),
             IDENTITIES: Source(partial(_identities, data, budget.size), ("ckplus",)),
         },
@@ -145,13 +145,6 @@ def _sheet(name: str) -> Sheet:
     )
     title = {"ferplus": "FER+, eight classes", "affectnet": "AffectNet-like, eight classes"}[name]
     return Sheet(f"{title}, {DATA[name]}", DATA[name], COLUMNS, lines)
-
-
-def _ferplus(data: Path) -> Split:
-    train, test = read_fer2013(data, ("Training", "PublicTest"), "majority")
-    return Split(
-        with_head(train, "ferplus", HEAD), {"PublicTest": with_head(test, "ferplus", HEAD)}
-    )
 
 
 def _affectnet(data: Path, size: int) -> Split:

@@ -56,6 +56,21 @@ def read_fer2013(root: Path, splits: tuple[str, ...], votes: Rule = "majority") 
     return fer2013.read(find(root, "fer2013"), splits, votes)
 
 
+def split_fer2013(root: Path, labels: str, head: str = "") -> Split:
+    """FER2013's Training to train on, and PublicTest held out.
+
+    Args:
+        root: where the set is found.
+        labels: "fer2013", or "ferplus" for those with a majority of votes.
+        head: what the head is called; empty is as its labels.
+    """
+    train, test = (
+        with_head(rows, labels, head or labels)
+        for rows in read_fer2013(root, ("Training", "PublicTest"))
+    )
+    return Split(train, {"PublicTest": test})
+
+
 @cache
 def read_affectnet(root: Path, size: int) -> Rows:
     """AffectNet's validation pictures, grey and whole, with valence and arousal."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mien.train.config import TrainConfig
@@ -17,7 +18,7 @@ from mien.train.data.augment import AugmentConfig
 from mien.train.reproduce.budgets import Budget, BudgetName
 from mien.train.reproduce.experiment import Experiment
 from mien.train.reproduce.outputs import Picture
-from mien.train.reproduce.sources import Source, Split, read_fer2013, with_head
+from mien.train.reproduce.sources import Source, split_fer2013
 from mien.train.reproduce.study import Plan
 from mien.train.reproduce.tables import Column, Comparison, Line, Pair, Sheet
 from mien.train.sections import DataConfig, ModelConfig, OptimConfig
@@ -72,7 +73,7 @@ def plan(data: Path, budget: Budget) -> Plan:
         paper="tian2022",
         title="improved Xception, 58,000 parameters, FER2013",
         experiments=experiments,
-        sources={"fer2013": Source(lambda: _split(data), ("fer2013",))},
+        sources={"fer2013": Source(partial(split_fer2013, data, "fer2013"), ("fer2013",))},
         protocol=(
             "FER2013 Training is trained on, PublicTest is measured once, with FER2013's own "
             "labels. The copy of FER2013 that is made from FER+'s pictures lacks 177 rows, which "
@@ -114,11 +115,3 @@ def plan(data: Path, budget: Budget) -> Plan:
 def _experiment(name: str, model: ModelConfig, lr: float, budget: Budget) -> Experiment:
     config = replace(BASE, model=model, optim=replace(BASE.optim, lr=lr))
     return Experiment(name, budget.recipe(config), ("fer2013",), "fer2013")
-
-
-def _split(data: Path) -> Split:
-    train, test = read_fer2013(data, ("Training", "PublicTest"))
-    return Split(
-        with_head(train, "fer2013", "fer2013"),
-        {"PublicTest": with_head(test, "fer2013", "fer2013")},
-    )
