@@ -110,7 +110,7 @@ class ModelSpec:
     affect: AffectMap | None = None
     """How valence and arousal are told without a head "affect"; None: they are not."""
     precision: str = "fp32"
-    """What the weights are stored as, fp32 or int8."""
+    """What the weights are stored as: fp32, fp16 (computed with as fp32) or int8."""
     failures: tuple[str, ...] = ()
     """Where the model is known to be wrong, a sentence each."""
     machine: str = ""

@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
+onnx = pytest.importorskip("onnx")
 torch = pytest.importorskip("torch")
-for needed in ("onnx", "onnxscript", "safetensors", "yaml", "matplotlib"):
+for needed in ("onnxscript", "safetensors", "yaml", "matplotlib"):
     pytest.importorskip(needed)
 
 from pathlib import Path  # noqa: E402
@@ -60,6 +61,26 @@ def test_the_file_tells_of_itself(made):
     )
     assert read.answer.weights == {"fer2013": 0.6, "ferplus": 0.4}
     assert read.answer.prior_strength == {"fer2013": 0.5}
+
+
+def test_weights_stored_as_float16_halve_the_file_and_answer_the_same(made, tmp_path):
+    run, validation, path, spec = made
+    release = dataclasses.replace(run.config.release, precision="fp16")
+    half = exporting.export(run.with_release(release), validation, tmp_path / "half.onnx")
+    assert (half.precision, spec.precision) == ("fp16", "fp32")
+    assert (half.name, half.parameters) == (spec.name, spec.parameters)
+    weights = {t.name: t for t in onnx.load(tmp_path / "half.onnx").graph.initializer}
+    stored = [t for t in weights.values() if t.data_type == onnx.TensorProto.FLOAT16]
+    large = [t for t in weights.values() if np.prod(t.dims) >= 1024]
+    assert stored and stored == large
+    saved = path.stat().st_size - (tmp_path / "half.onnx").stat().st_size
+    bytes_of = sum(2 * int(np.prod(t.dims)) for t in stored)
+    assert saved == pytest.approx(bytes_of, abs=200 * len(stored))
+    whole, halved = (mien.load_classifier(p) for p in (path, tmp_path / "half.onnx"))
+    ours, theirs = whole.logits(validation.images), halved.logits(validation.images)
+    for head, logits in ours.items():
+        apart = np.abs(logits - theirs[head]).max()
+        assert 0 < apart < 0.02 * np.abs(logits).max()
 
 
 def test_the_file_answers_as_the_network(made):

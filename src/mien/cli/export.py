@@ -79,10 +79,10 @@ def _onnx(run: Path, data: Path, output: Path, recipe: Path | None, int8: bool) 
         made = made.with_release(load_config(recipe).release)
     training, validation = read_splits(made.config, data)
     released = made.config.release.precision
-    whole, small = (
-        output if kind == released else output.with_name(f"{output.stem}-{kind}.onnx")
-        for kind in ("fp32", "int8")
-    )
+    if int8 and released == "fp16":
+        raise UsageError("--int8 is made of a float32 file, and this recipe's release is fp16")
+    small = output if released == "int8" else output.with_name(f"{output.stem}-int8.onnx")
+    whole = output.with_name(f"{output.stem}-fp32.onnx") if released == "int8" else output
     _tell(write(made, validation, whole))
     sys.stdout.write(f"{whole}\n")
     if int8 or released == "int8":

@@ -24,6 +24,7 @@ from mien.train.calibrate import cross_fitted_ece, fit_temperature
 from mien.train.certainty import certainty_figures, fit_threshold
 from mien.train.data.loader import STD_FLOOR
 from mien.train.data.rows import AFFECT, Rows
+from mien.train.halve import halve
 from mien.train.models import count_macs, count_parameters
 from mien.train.network import Run
 from mien.train.run import MANY_LABELS
@@ -51,8 +52,11 @@ def export(run: Run, validation: Rows, path: Path) -> ModelSpec:
 
     Temperatures are fitted on `validation`, whose figures go into the file too. The outputs of the
     file must agree with PyTorch's on real crops, in batches of 1, 3 and 64, before it is moved
-    into place; otherwise a `ModelError` is raised and `path` stays as it was.
+    into place; otherwise a `ModelError` is raised and `path` stays as it was. Weights are halved
+    after that check, if the recipe's precision is fp16: temperatures and figures are then those of
+    the halved file.
     """
+    precision = "fp16" if run.config.release.precision == "fp16" else "fp32"
     beside = path.with_name(f".{path.stem}.part.onnx")
     beside.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -61,7 +65,11 @@ def export(run: Run, validation: Rows, path: Path) -> ModelSpec:
         write_spec(beside, describe(run, {}, (), AnswerSpec({}, {})))
         draft = load_classifier(beside)
         check_parity(run.model, draft, validation)
-        spec = with_release(calibrated_spec(run, draft, validation), run.config.release, "fp32")
+        if precision == "fp16":
+            halve(beside)
+            draft = load_classifier(beside)
+        measured = replace(calibrated_spec(run, draft, validation), precision=precision)
+        spec = with_release(measured, run.config.release, precision)
         write_spec(beside, spec)
         beside.replace(path)
     finally:
