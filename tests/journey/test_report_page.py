@@ -149,7 +149,14 @@ def settle(tab):
     tab.evaluate("() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
 
+def drawn(tab):
+    """Wait until what was asked of the plots is drawn: they wait for the next frame, too."""
+    two = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    tab.evaluate(two)
+
+
 def shown(tab):
+    drawn(tab)
     return tab.text_content("#range")
 
 
@@ -195,6 +202,7 @@ def test_the_keyboard_does_everything(tab):
     tab.keyboard.press("Home")
     for key in ("ArrowRight", "ArrowRight", "Shift+ArrowRight"):
         tab.keyboard.press(key)
+    drawn(tab)
     assert tab.text_content(".person .readout").startswith("00:01.20 · ")
     assert tab.text_content("#spoken").startswith("00:01.20 · ")
     assert shown(tab) == "00:00.0 to 01:00.0"

@@ -173,8 +173,7 @@ class ReleaseConfig:
     intended_use: str = ""
     """One sentence that `mien models` prints."""
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
-    """What `mien export` writes under this name. With fp16 large weights are stored in half the
-    bytes, and computed with as with fp32; of int8, the float file goes beside it."""
+    """Of the file: fp32; fp16, weights in half the bytes; int8, with a float file beside it."""
     crop: str = CURRENT
     """The crop recipe for faces that a detector found."""
     weights: dict[str, float] = field(default_factory=dict)
