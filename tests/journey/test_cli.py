@@ -290,7 +290,7 @@ USAGE = {
     "folder as output": (["analyze", "x.jpg", "--format", "csv", "-o", "."], "it is a folder"),
     "show nothing": (
         ["models", "show"],
-        "show which? Known: mien-small, mien-small-affect, mien-tiny",
+        "show which? Known: mien-base, mien-small, mien-small-affect, mien-tiny",
     ),
     "pull nothing": (["models", "pull"], "pull what? Known: yunet"),
 }
