@@ -70,13 +70,14 @@ def _onnx(run: Path, data: Path, output: Path, recipe: Path | None, int8: bool) 
     from mien.runtime.classify import load_classifier
     from mien.train.config import load_config
     from mien.train.export import export as write
-    from mien.train.network import load_run
+    from mien.train.network import averaged, load_run
     from mien.train.reliability import write_reliability
     from mien.train.run import read_splits
 
     made = load_run(run)
     if recipe is not None:
         made = made.with_release(load_config(recipe).release)
+    made = averaged(made)
     training, validation = read_splits(made.config, data)
     released = made.config.release.precision
     if int8 and released == "fp16":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mien.errors import DataError
@@ -33,6 +35,33 @@ class Run:
     def with_release(self, release: ReleaseConfig) -> Run:
         """The same network with another `release` section."""
         return replace(self, config=replace(self.config, release=release))
+
+
+def averaged(run: Run) -> Run:
+    """The run with the mean of its weights and those of the runs that its release names.
+
+    Networks trained on from one another lie in one valley, where the mean of their weights, with
+    BatchNorm's statistics, is often better than each (Wortsman et al. 2022, "model soups").
+
+    Raises:
+        DataError: no such run, or one of another network.
+    """
+    if not run.config.release.average:
+        return run
+    others = [load_run(Path(source)) for source in run.config.release.average]
+    for other in others:
+        if other.config.model != run.config.model or other.labels != run.labels:
+            raise DataError(
+                f"release.average: {other.folder} is a run of another network than {run.folder}"
+            )
+    states = [one.model.state_dict() for one in (run, *others)]
+    mean = {
+        name: torch.stack([state[name] for state in states]).mean(0) if t.is_floating_point() else t
+        for name, t in states[0].items()
+    }
+    model = copy.deepcopy(run.model)
+    model.load_state_dict(mean)
+    return replace(run, model=model)
 
 
 def first_network(

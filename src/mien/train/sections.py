@@ -174,6 +174,8 @@ class ReleaseConfig:
     """One sentence that `mien models` prints."""
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     """Of the file: fp32; fp16, weights in half the bytes; int8, with a float file beside it."""
+    average: tuple[str, ...] = ()
+    """Run folders: the mean of their weights and this run's is what is exported."""
     crop: str = CURRENT
     """The crop recipe for faces that a detector found."""
     weights: dict[str, float] = field(default_factory=dict)

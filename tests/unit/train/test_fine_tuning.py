@@ -1,5 +1,6 @@
 """Starting a run from another one's weights, and learning from its answers."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,18 @@ torch = pytest.importorskip("torch")
 from mien.errors import DataError  # noqa: E402
 from mien.labels import EIGHT, SEVEN  # noqa: E402
 from mien.train import checkpoint  # noqa: E402
-from mien.train.config import TrainConfig  # noqa: E402
+from mien.train.config import TrainConfig, save_config  # noqa: E402
 from mien.train.data.rows import AFFECT_LABELS, Rows  # noqa: E402
 from mien.train.models import build  # noqa: E402
-from mien.train.network import Run, first_network, grow_from, start_from  # noqa: E402
-from mien.train.sections import ModelConfig  # noqa: E402
+from mien.train.network import (  # noqa: E402
+    Run,
+    averaged,
+    first_network,
+    grow_from,
+    load_run,
+    start_from,
+)
+from mien.train.sections import ModelConfig, ReleaseConfig  # noqa: E402
 from mien.train.teachers import soften  # noqa: E402
 
 
@@ -88,6 +96,38 @@ def test_a_recipe_says_whether_a_network_is_grown(tmp_path):
     assert not base.heads["fer2013"].weight[:, 160:].any()
     first_network(replace(grown, grow=False), about, said.append)
     assert "heads.fer2013" in said[1].partition("; new: ")[2]
+
+
+def saved_run(folder, seed, **model):
+    """A run folder of a network with random weights and statistics; what `load_run` reads."""
+    torch.manual_seed(seed)
+    config = TrainConfig(model=ModelConfig("mien_tiny", **model))
+    network = build("mien_tiny", {"fer2013": 7}, **config.model.options).train()
+    network(torch.randn(4, 1, 48, 48))
+    folder.mkdir()
+    save_config(config, folder / "config.yaml")
+    checkpoint.save(folder / "last.safetensors", network.state_dict(), {})
+    about = {"labels": {"fer2013": SEVEN}, "channels": 1}
+    (folder / "data.json").write_text(json.dumps(about))
+    (folder / "environment.json").write_text('{"commit": "none"}')
+    return folder
+
+
+def test_the_weights_of_runs_are_averaged_for_a_release(tmp_path):
+    one, two, three = (load_run(saved_run(tmp_path / n, i)) for i, n in enumerate("abc"))
+    assert averaged(one) is one
+    named = ReleaseConfig(average=(str(two.folder), str(three.folder)))
+    mean = averaged(one.with_release(named)).model
+    states = [run.model.state_dict() for run in (one, two, three)]
+    for name, tensor in mean.state_dict().items():
+        if tensor.is_floating_point():
+            expected = sum(state[name] for state in states) / 3
+            assert torch.allclose(tensor, expected, atol=1e-6), name
+    assert not mean.training
+    assert torch.equal(load_run(one.folder).model.stem.weight, one.model.stem.weight)
+    wider = saved_run(tmp_path / "d", 4, options={"features": 80})
+    with pytest.raises(DataError, match="d is a run of another network than"):
+        averaged(one.with_release(ReleaseConfig(average=(str(wider),))))
 
 
 def test_a_network_does_not_shrink_nor_grow_into_another(tmp_path):
