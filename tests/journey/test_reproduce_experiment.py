@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from mien.labels import SEVEN  # noqa: E402
 from mien.train.config import TrainConfig  # noqa: E402
 from mien.train.data.augment import AugmentConfig  # noqa: E402
 from mien.train.data.loader import TensorData  # noqa: E402
-from mien.train.data.rows import Rows, one_hot  # noqa: E402
+from mien.train.data.rows import Rows, one_hot, union, with_heads  # noqa: E402
 from mien.train.network import load_run  # noqa: E402
 from mien.train.reproduce import experiment as experiments  # noqa: E402
 from mien.train.reproduce.budgets import Budget, choose_budget  # noqa: E402
@@ -25,7 +26,8 @@ from mien.train.reproduce.costs import measure_costs, step_bytes  # noqa: E402
 from mien.train.reproduce.experiment import Experiment, is_finished, run_experiment  # noqa: E402
 from mien.train.reproduce.papers import PAPERS  # noqa: E402
 from mien.train.reproduce.sources import Source, Split  # noqa: E402
-from mien.train.reproduce.study import choose  # noqa: E402
+from mien.train.reproduce.starts import start_from_runs  # noqa: E402
+from mien.train.reproduce.study import Plan, choose  # noqa: E402
 from mien.train.sections import DataConfig, ModelConfig  # noqa: E402
 from mien.train.validation import predict_logits  # noqa: E402
 
@@ -146,6 +148,23 @@ def test_folds_are_put_together_in_order(tmp_path):
     assert told.names[0] == "100/0" and told.names[9] == "150/0"
 
 
+def test_each_held_out_set_has_its_head(tmp_path):
+    """Two sets with labels of their own train a head each, and are measured by it."""
+    other = Rows(
+        faces(9, 7), {"b": one_hot(np.arange(9) % 2, 2)}, {"b": ("x", "y")}, tuple("abcdefghi")
+    )
+    train = union([bars(21), other])
+    held_out = {"test": bars(9, 100), "more": other}
+    split = Split(train, {k: with_heads(rows, train.labels) for k, rows in held_out.items()})
+    both = dataclasses.replace(CONFIG, data=DataConfig(heads=("fer2013", "b")))
+    two = experiment(config=both, heads={"more": "b"})
+    outcome = run_experiment(two, {"bars": Source(lambda: split, ())}, BUDGET, tmp_path)
+    assert [outcome.answers[k].labels for k in ("test", "more")] == [SEVEN, ("x", "y")]
+    assert outcome.answers["more"].truth.tolist() == (np.arange(9) % 2).tolist()
+    assert outcome.answers["more"].logits.shape == (1, 9, 2)
+    assert set(outcome.histories[0][0]) == {"epoch", "loss", "fer2013", "faces_per_s"}
+
+
 def test_a_network_starts_from_another_experiments(tmp_path):
     """At a learning rate of next to nothing it is that experiment's but for the head."""
     first = run_experiment(experiment(), {"bars": source()}, BUDGET, tmp_path)
@@ -233,7 +252,9 @@ def test_every_plan_is_consistent(paper, name, tmp_path):
         assert set(one.sources) <= set(plan.sources)
         assert one.head in one.config.data.heads
         assert one.config.keep == "last"  # no checkpoint is chosen on what is measured
-        assert one.config.model.size == budget.size
+        assert one.config.model.size == (
+            36 if one.config.model.name == "mien_tiny" else budget.size
+        )
         seen.append(one.name)
     named = [line.experiment for sheet in plan.sheets for line in sheet.lines]
     named += [name for c in plan.comparisons for p in c.pairs for name in (p.ours, p.theirs)]
@@ -251,12 +272,73 @@ def test_only_brings_what_it_needs(tmp_path):
         choose(plan, ["x"])
 
 
-def test_the_student_is_fifty_times_cheaper_than_its_teacher(tmp_path):
+def plan_of(*experiments, **more):
+    return Plan(
+        paper="tian2022",
+        title="",
+        experiments=experiments,
+        sources={"bars": source()},
+        protocol=("p",),
+        departures=("other faces",),
+        sheets=(),
+        **more,
+    )
+
+
+def test_an_experiment_starts_from_a_run_made_elsewhere(made, tmp_path):
+    """Known by its weights: the folder may be moved, and other weights are another start."""
+    outcome = made[2]
+    moved = [shutil.copytree(folder, tmp_path / folder.name) for folder in outcome.folders]
+    fresh = experiment(name="second")
+    plan = start_from_runs(plan_of(fresh, experiment(name="third", init="second")), [moved[0]])
+    second, third = plan.experiments
+    assert second.config.optim.lr == pytest.approx(0.2 * CONFIG.optim.lr)
+    assert third.config == CONFIG  # starts from the second already
+    assert plan.departures == (
+        "second: started from the run `net-s0` of tian2022_a, trained with fer2013's 21 faces "
+        "(heads fer2013); 0.2 of the learning rate.",
+        "other faces",
+    )
+    still = dataclasses.replace(second.config.optim, lr=1e-12)
+    second = dataclasses.replace(second, config=dataclasses.replace(second.config, optim=still))
+    ours = run_experiment(second, plan.sources, BUDGET, tmp_path).folders[0]
+    ours, theirs = (load_run(f).model.state_dict() for f in (ours, moved[0]))
+    weights = [name for name in ours if name.endswith("weight")]
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-6) for name in weights)
+
+    def at(folder):
+        return dataclasses.replace(
+            second, config=dataclasses.replace(second.config, init=str(folder))
+        )
+
+    assert is_finished(at(outcome.folders[0]), plan.sources, BUDGET, tmp_path)
+    assert not is_finished(at(moved[1]), plan.sources, BUDGET, tmp_path)
+    assert not is_finished(fresh, plan.sources, BUDGET, tmp_path)
+
+
+def test_runs_that_no_experiment_can_start_from_are_refused(made, tmp_path):
+    run = made[2].folders[0]
+    yang, lee = (
+        PAPERS[p].plan(tmp_path, PAPERS[p].budgets["cpu"]) for p in ("yang2023", "lee2023")
+    )
+    with pytest.raises(UsageError, match="faces of Training that yang2023 holds out"):
+        start_from_runs(yang, [run])
+    with pytest.raises(UsageError, match="a run of tian2022_a; lee2023 has networks of mien_base"):
+        start_from_runs(lee, [run])
+    with pytest.raises(UsageError, match="two runs of tian2022_a"):
+        start_from_runs(plan_of(experiment()), [run, run])
+    with pytest.raises(DataError, match="not a run folder"):
+        start_from_runs(lee, [tmp_path])
+    assert start_from_runs(yang, []) == yang
+
+
+def test_the_students_are_fifty_times_cheaper_than_their_teacher(tmp_path):
     plan = PAPERS["lee2023"].plan(tmp_path, PAPERS["lee2023"].budgets["cpu"])
     heads = {"expression": 8, "affect": 2}
     by_name = {e.name: e.config for e in plan.experiments}
-    teacher, student = (measure_costs(by_name[n], heads, 1).macs for n in ("teacher", "mini"))
-    assert teacher / student > 50
+    names = ("teacher", "mini", "tiny")
+    teacher, *students = (measure_costs(by_name[n], heads, 1).macs for n in names)
+    assert all(teacher / student > 50 for student in students)
 
 
 def test_the_memory_of_a_step_by_hand():

@@ -34,6 +34,8 @@ class Effort:
     """Run so many of the ten folds of yu2023."""
     only: list[str] | None = None
     """The name of an experiment; may be given several times, then those are run."""
+    start: list[Path] | None = None
+    """A run of mien train; networks of its kind start from it; may be given several times."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where to train."""
     threads: int = 0
@@ -76,6 +78,7 @@ def reproduce(
     require_train("reproducing a paper")
     from mien.train.reproduce.budgets import choose_budget
     from mien.train.reproduce.papers import PAPERS
+    from mien.train.reproduce.starts import start_from_runs
     from mien.train.reproduce.study import reproduce as run_plan
 
     chosen = choose_budget(
@@ -96,7 +99,7 @@ def reproduce(
             bar.step(done, f"loss {loss:.3f}")
 
         text = run_plan(
-            PAPERS[paper].plan(data, chosen),
+            start_from_runs(PAPERS[paper].plan(data, chosen), effort.start or ()),
             data,
             chosen,
             out,
@@ -122,6 +125,8 @@ def _command(paper: str, effort: Effort, budget: str) -> str:
         words += [] if value is None else [f"--{flag}", str(value)]
     for experiment in effort.only or ():
         words += ["--only", experiment]
+    for run in effort.start or ():
+        words += ["--start", run.name]
     words += ["--device", effort.device] if effort.device != "cpu" else []
     return shlex.join(words)
 

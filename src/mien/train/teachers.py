@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mien.errors import DataError, UsageError
+from mien.errors import UsageError
 from mien.faces.crop import to_grey
 from mien.metrics import softmax
 from mien.runtime.classify import load_classifier
@@ -62,7 +62,7 @@ def load_teacher(source: str) -> Teacher:
     if path.suffix == ".onnx":
         classifier = load_classifier(path)
         labels = {head.name: head.labels for head in classifier.spec.heads}
-        return Teacher(source, labels, _sha256(path), classifier.logits)
+        return Teacher(source, labels, checkpoint.digest(path), classifier.logits)
     run = load_run(path)
     weights = path / WEIGHTS[run.config.keep]
 
@@ -70,7 +70,7 @@ def load_teacher(source: str) -> Teacher:
         rows = Rows(_with_channels(images, _channels(run)), {}, {}, ())
         return predict_logits(run.model, TensorData(rows, (), run.config.model.size, "cpu"))
 
-    return Teacher(source, run.labels, _sha256(weights), outputs, run)
+    return Teacher(source, run.labels, checkpoint.digest(weights), outputs, run)
 
 
 def digest_of(teachers: Sequence[Teacher]) -> str:
@@ -224,10 +224,3 @@ def _with_channels(images: Image, channels: int) -> Image:
 
 def _channels(run: Run) -> int:
     return int(run.about["channels"])
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error

@@ -30,7 +30,8 @@ def validate(model: nn.Module, data: TensorData) -> dict[str, float]:
     """Each head's figures over the faces of `data` that have a label for it.
 
     Under a head's name is its accuracy; under ``affect`` the mean of the two concordance
-    correlations, and behind it ``affect_ccc_valence``, ``affect_rmse_valence`` and so on.
+    correlations, and behind it ``affect_ccc_valence``, ``affect_rmse_valence`` and so on. A head
+    that no face has a label for is left out.
     """
     scores = {}
     for head, outputs in predict_logits(model, data).items():
@@ -39,14 +40,15 @@ def validate(model: nn.Module, data: TensorData) -> dict[str, float]:
             scores.update(_affect_scores(measure_affect(outputs, target)))
             continue
         known = labelled(head, target)
-        scores[head] = accuracy(outputs[known].argmax(axis=1), target[known].argmax(axis=1))
+        if known.any():
+            scores[head] = accuracy(outputs[known].argmax(axis=1), target[known].argmax(axis=1))
     return scores
 
 
 def reports_of(
     model: nn.Module, labels: Mapping[str, tuple[str, ...]], data: TensorData, many: int
 ) -> tuple[dict[str, Report], dict[str, Any]]:
-    """The figures over `data` of each head, uncalibrated; `labels` are by head.
+    """The figures over `data` of each head with labels there, uncalibrated; `labels` are by head.
 
     Returns:
         The reports of the heads with at most `many` classes, and the plain figures of the others:
@@ -64,6 +66,8 @@ def reports_of(
             }
             continue
         known = labelled(head, target)
+        if not known.any():
+            continue
         logits, truth = outputs[known], target[known].argmax(axis=1)
         if len(labels[head]) > many:
             others[head] = {"n": len(truth), "accuracy": accuracy(logits.argmax(axis=1), truth)}

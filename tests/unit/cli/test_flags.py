@@ -109,6 +109,7 @@ FLAGS = {
         --limit int None
         --folds int None
         --only str... None
+        --start Path... None
         --device cpu|cuda cpu
         --threads int 0
         --quiet switch False

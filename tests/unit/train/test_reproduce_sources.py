@@ -18,9 +18,7 @@ from mien.train.reproduce.sources import (
     AFFECTNET_COUNTS,
     find,
     imbalanced,
-    join,
     thin,
-    unknown_affect,
 )
 
 BUDGET = Budget("quick", seeds=1, epochs=1)
@@ -68,14 +66,6 @@ def test_thin_is_even():
     assert thin(rows(np.zeros(10, int)), 3).names == ("1", "5", "8")
     assert len(thin(rows(np.zeros(10, int)), 0)) == 10
     assert len(thin(rows(np.zeros(10, int)), 11)) == 10
-
-
-def test_joined_rows_keep_their_faces_apart():
-    both = join(unknown_affect(rows([0, 1])), unknown_affect(rows([2])))
-    assert both.counts("expression")["surprise"] == 1 and len(both) == 3
-    assert np.isnan(both.targets["affect"]).all()
-    with pytest.raises(DataError, match="cannot be joined"):
-        join(rows([0]), unknown_affect(rows([0])))
 
 
 def test_yangs_split_is_by_row_number(data, monkeypatch):
@@ -127,7 +117,13 @@ def test_lees_affect_is_of_affectnet_alone(data):
     assert held[:3] == tuple(f"val_set/images/{i}.jpg" for i in (0, 5, 10))
     broken = {f"val_set/images/{i}.jpg" for i in range(0, 64, 9)}
     assert set(split.held_out["cleaned"].names) == set(held) - broken
-    assert "affect" in split.held_out["PublicTest"].targets
+    public = split.held_out["PublicTest"]
+    assert np.isnan(public.targets["affect"]).all()
+    assert public.labelled("ferplus").all() and not public.labelled("affectnet").any()
+    own = split.held_out["AffectNet"]
+    assert own.labelled("affectnet").all() and not own.labelled("ferplus").any()
+    np.testing.assert_array_equal(split.train.labelled("affectnet"), known)
+    np.testing.assert_array_equal(split.train.labelled("ferplus"), ~known)
 
 
 def test_a_cut_keeps_both_of_lees_sets(data):

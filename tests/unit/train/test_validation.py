@@ -55,6 +55,16 @@ def test_the_scores_of_an_epoch():
     assert scores["a"] == 0.5  # of the two that have a label
 
 
+def test_a_head_without_a_label_is_left_out():
+    """Those measured faces may have none of the classes that another set is trained on for."""
+    model = Said(a=[[2.0, 1.0]] * 2, b=[[2.0, 1.0]] * 2)
+    labels = {"a": ("x", "y"), "b": ("x", "y")}
+    watched = data(labels, a=[[0, 0], [0, 0]], b=[[1, 0], [0, 1]])
+    assert validate(model, watched) == {"b": 0.5}
+    reports, others = reports_of(model, labels, watched, 8)
+    assert (list(reports), others) == (["b"], {})
+
+
 def test_nothing_known_is_not_a_number_and_null_in_the_file():
     nothing = np.full((3, 2), NAN, np.float32)
     figures = measure_affect(np.array(OURS, np.float32), nothing)

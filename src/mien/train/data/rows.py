@@ -97,13 +97,24 @@ def union(parts: Sequence[Rows]) -> Rows:
         labels.update({h: names for h, names in part.labels.items() if h not in labels})
     size = parts[0].images.shape[1]
     subjects = [part.subjects for part in parts if part.subjects is not None]
+    filled = [with_heads(part, labels) for part in parts]
     return Rows(
         np.concatenate([resize(part.images, size) for part in parts]),
-        {h: np.concatenate([_target(p, h, names) for p in parts]) for h, names in labels.items()},
+        {head: np.concatenate([part.targets[head] for part in filled]) for head in labels},
         labels,
         tuple(name for part in parts for name in part.names),
         tuple(s for told in subjects for s in told) if len(subjects) == len(parts) else None,
     )
+
+
+def with_heads(rows: Rows, labels: Mapping[str, tuple[str, ...]]) -> Rows:
+    """The rows with the heads and columns of `labels`; nothing is known of those that they lack.
+
+    Raises:
+        DataError: a label of the rows that their head in `labels` lacks.
+    """
+    targets = {head: _target(rows, head, names) for head, names in labels.items()}
+    return replace(rows, targets=targets, labels=labels)
 
 
 def renamed(rows: Rows, heads: Mapping[str, str]) -> Rows:

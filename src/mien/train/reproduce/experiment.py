@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from mien.train import checkpoint, trainer
 from mien.train.config import TrainConfig
 from mien.train.data.loader import TensorData, plain_batches
 from mien.train.data.rows import AFFECT, Rows
-from mien.train.network import Run
+from mien.train.network import WEIGHTS, Run
 from mien.train.reproduce.budgets import Budget
 from mien.train.reproduce.sources import Source, Split, thin
 from mien.train.run import train_rows, write_json
@@ -45,6 +45,8 @@ class Experiment:
     """The plan's sources; several are folds, whose held-out answers are put together."""
     head: str
     """The head whose classes are measured."""
+    heads: Mapping[str, str] = field(default_factory=dict)
+    """Another one than that, by held-out set."""
     seeds: tuple[int, ...] = (0,)
     init: str = ""
     """The experiment whose network of the same seed this one starts from."""
@@ -251,7 +253,9 @@ def _key(config: TrainConfig, split: Split, before: Sequence[str], experiment: E
     digests["train"] = split.train.digest()
     digests["before"] = " ".join(before)
     digests["features"] = str(experiment.features)
-    text = f"{trainer.fingerprint(config, digests)} {experiment.head}"
+    if config.init:  # by what it holds, wherever it lies
+        digests["init"] = checkpoint.digest(Path(config.init) / WEIGHTS["last"])
+    text = f"{trainer.fingerprint(replace(config, init=''), digests)} {experiment.head}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -309,7 +313,7 @@ def _gather(
 ) -> Answers:
     """One held-out set's answers, folds put together, seeds stacked."""
     rows = [split.held_out[name] for split in splits]
-    head = experiment.head
+    head = experiment.heads.get(name, experiment.head)
 
     def stacked(part: str) -> Floats:
         return np.stack([np.concatenate([a[f"{name}/{part}"] for a in folds]) for folds in answers])

@@ -17,8 +17,7 @@ from mien.labels import EIGHT
 from mien.train.data import affectnet, ckplus, fer2013
 from mien.train.data.ferplus import Rule
 from mien.train.data.places import DataSet, find
-from mien.train.data.rows import AFFECT, AFFECT_LABELS, Rows, one_hot, union
-from mien.types import Floats
+from mien.train.data.rows import AFFECT, Rows, one_hot
 
 #: AffectNet's training counts by class, 287,651 faces [found: ResEmoteNet's Table II for seven;
 #: the counts of a public implementation of the cluster loss for contempt].
@@ -65,8 +64,7 @@ def split_fer2013(root: Path, labels: str, head: str = "") -> Split:
         head: what the head is called; empty is as its labels.
     """
     train, test = (
-        with_head(rows, labels, head or labels)
-        for rows in read_fer2013(root, ("Training", "PublicTest"))
+        with_head(rows, labels, head) for rows in read_fer2013(root, ("Training", "PublicTest"))
     )
     return Split(train, {"PublicTest": test})
 
@@ -96,9 +94,9 @@ def every(rows: Rows, k: int) -> tuple[Rows, Rows]:
     return rows.take(~held), rows.take(held)
 
 
-def with_head(rows: Rows, head: str, name: str) -> Rows:
-    """The rows that have a label for `head`, with that head alone, and affect, under `name`."""
-    known = rows.take(rows.labelled(head))
+def with_head(rows: Rows, head: str, name: str = "") -> Rows:
+    """The rows with a label for `head`, with that head alone, as `name` if given, and affect."""
+    known, name = rows.take(rows.labelled(head)), name or head
     targets = {name: known.targets[head]}
     labels = {name: known.labels[head]}
     if AFFECT in known.targets:
@@ -110,27 +108,6 @@ def without_affect(rows: Rows) -> Rows:
     """The rows with their classes alone."""
     targets = {head: t for head, t in rows.targets.items() if head != AFFECT}
     return replace(rows, targets=targets, labels={head: rows.labels[head] for head in targets})
-
-
-def unknown_affect(rows: Rows) -> Rows:
-    """The rows with a valence and arousal that nobody knows."""
-    nothing: Floats = np.full((len(rows), 2), np.nan, np.float32)
-    return replace(
-        rows,
-        targets={**rows.targets, AFFECT: nothing},
-        labels={**rows.labels, AFFECT: AFFECT_LABELS},
-    )
-
-
-def join(first: Rows, second: Rows) -> Rows:
-    """Both, one behind the other; they must have the same heads.
-
-    Raises:
-        DataError: their heads or labels differ.
-    """
-    if dict(first.labels) != dict(second.labels):
-        raise DataError(f"heads {dict(first.labels)} and {dict(second.labels)} cannot be joined")
-    return union([first, second])
 
 
 def imbalanced(rows: Rows, head: str, counts: Mapping[str, int] = AFFECTNET_COUNTS) -> Rows:

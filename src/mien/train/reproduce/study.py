@@ -57,6 +57,8 @@ class Plan:
     """Whether the time of one face is measured."""
     reference: str = ""
     """The experiment that others' costs are compared with."""
+    no_start: str = ""
+    """Why no experiment may start from a run made elsewhere; empty where one may."""
 
 
 def choose(plan: Plan, only: Sequence[str]) -> tuple[Experiment, ...]:
