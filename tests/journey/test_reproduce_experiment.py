@@ -253,7 +253,7 @@ def test_every_plan_is_consistent(paper, name, tmp_path):
         assert one.head in one.config.data.heads
         assert one.config.keep == "last"  # no checkpoint is chosen on what is measured
         assert one.config.model.size == (
-            36 if one.config.model.name == "mien_tiny" else budget.size
+            64 if one.config.model.name == "mien_base" else budget.size
         )
         seen.append(one.name)
     named = [line.experiment for sheet in plan.sheets for line in sheet.lines]
@@ -290,7 +290,7 @@ def test_an_experiment_starts_from_a_run_made_elsewhere(made, tmp_path):
     outcome = made[2]
     moved = [shutil.copytree(folder, tmp_path / folder.name) for folder in outcome.folders]
     fresh = experiment(name="second")
-    plan = start_from_runs(plan_of(fresh, experiment(name="third", init="second")), [moved[0]])
+    plan = start_from_runs(plan_of(fresh, experiment(name="third", init="second")), [str(moved[0])])
     second, third = plan.experiments
     assert second.config.optim.lr == pytest.approx(0.2 * CONFIG.optim.lr)
     assert third.config == CONFIG  # starts from the second already
@@ -317,19 +317,29 @@ def test_an_experiment_starts_from_a_run_made_elsewhere(made, tmp_path):
 
 
 def test_runs_that_no_experiment_can_start_from_are_refused(made, tmp_path):
-    run = made[2].folders[0]
+    run = str(made[2].folders[0])
     yang, lee = (
         PAPERS[p].plan(tmp_path, PAPERS[p].budgets["cpu"]) for p in ("yang2023", "lee2023")
     )
     with pytest.raises(UsageError, match="faces of Training that yang2023 holds out"):
         start_from_runs(yang, [run])
-    with pytest.raises(UsageError, match="a run of tian2022_a; lee2023 has networks of mien_base"):
+    with pytest.raises(UsageError, match="that is a tian2022_a; lee2023 has mien_base"):
         start_from_runs(lee, [run])
-    with pytest.raises(UsageError, match="two runs of tian2022_a"):
+    with pytest.raises(UsageError, match="two networks of tian2022_a"):
         start_from_runs(plan_of(experiment()), [run, run])
     with pytest.raises(DataError, match="not a run folder"):
-        start_from_runs(lee, [tmp_path])
+        start_from_runs(lee, [str(tmp_path)])
     assert start_from_runs(yang, []) == yang
+
+
+def test_an_experiment_starts_from_a_model_that_comes_with_mien(tmp_path):
+    lee = PAPERS["lee2023"].plan(tmp_path, PAPERS["lee2023"].budgets["cpu"])
+    plan = start_from_runs(lee, ["mien-tiny"])
+    taught = [e for e in plan.experiments if e.config.model.name == "mien_tiny"]
+    assert [e.config.init for e in taught] == ["mien-tiny"] * 4
+    assert taught[0].config.model == lee.experiments[-1].config.model
+    assert not any(e.config.init for e in plan.experiments if e not in taught)
+    assert "started from `mien-tiny` 3, trained with FER2013, Training split" in plan.departures[0]
 
 
 def test_the_students_are_fifty_times_cheaper_than_their_teacher(tmp_path):

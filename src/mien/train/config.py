@@ -34,7 +34,7 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     distil: DistilConfig = field(default_factory=DistilConfig)
     init: str = ""
-    """A run folder whose weights this run starts from, to fine-tune them; empty is at random."""
+    """A run folder, exported file or bundled model that is fine-tuned; empty starts at random."""
     grow: bool = False
     """The network of `init` is narrower: its channels become the first ones of this network."""
     teacher: str = ""

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from mien.errors import DataError
 from mien.train import checkpoint
 from mien.train.config import TrainConfig, load_config
+from mien.train.exported import exported_file, exported_weights
 from mien.train.models import build
 from mien.train.sections import ReleaseConfig
+from mien.types import Image
 
 WEIGHTS = {"last": "last.safetensors", "best": "best.safetensors"}
 
@@ -65,13 +67,33 @@ def averaged(run: Run) -> Run:
 
 
 def first_network(
-    config: TrainConfig, about: Mapping[str, Any], say: Callable[[str], None]
+    config: TrainConfig, about: Mapping[str, Any], crops: Image, say: Callable[[str], None]
 ) -> nn.Module:
-    """The network that a run starts with; `about` is what its data.json says."""
+    """The network that a run starts with.
+
+    Args:
+        config: the run's.
+        about: what its data.json says.
+        crops: training faces; BatchNorm's statistics in an exported file are measured on them.
+        say: told how much was taken over from elsewhere.
+
+    Raises:
+        DataError: `config.init` is no run, no exported file, or has a network that does not fit.
+    """
     model = _network(config, about["labels"], about["channels"])
-    if config.init:
-        (grow_from if config.grow else start_from)(model, Path(config.init), say)
+    if not config.init:
+        return model
+    if file := exported_file(config.init):
+        tensors = exported_weights(file, config.model.options, crops)
+    else:
+        tensors, _ = checkpoint.load(Path(config.init) / WEIGHTS["last"])
+    (grow_from if config.grow else start_from)(model, tensors, config.init, say)
     return model
+
+
+def digest_of_start(source: str) -> str:
+    """SHA-256 of the weights in the run folder or exported file `source`, wherever it lies."""
+    return checkpoint.digest(exported_file(source) or Path(source) / WEIGHTS["last"])
 
 
 def load_run(out: Path) -> Run:
@@ -91,15 +113,16 @@ def load_run(out: Path) -> Run:
     return Run(config, model.eval(), labels, out, about, made["commit"])
 
 
-def start_from(model: nn.Module, source: Path, say: Callable[[str], None]) -> None:
-    """Give `model` the weights of the run in the folder `source`, as far as names and shapes agree.
+def start_from(
+    model: nn.Module, tensors: Mapping[str, Tensor], source: str, say: Callable[[str], None]
+) -> None:
+    """Give `model` the weights `tensors` of `source`, as far as names and shapes agree.
 
     Heads with other labels, say, stay as they are; `say` is told how much was taken over.
 
     Raises:
-        DataError: there is no such run, or nothing agrees.
+        DataError: nothing agrees.
     """
-    tensors, _ = checkpoint.load(source / WEIGHTS["last"])
     own = model.state_dict()
     fitting = {k: t for k, t in tensors.items() if k in own and own[k].shape == t.shape}
     if not fitting:
@@ -109,8 +132,10 @@ def start_from(model: nn.Module, source: Path, say: Callable[[str], None]) -> No
     say(f"{len(fitting)} of {len(own)} tensors from {source}; new: {', '.join(new) or 'none'}")
 
 
-def grow_from(model: nn.Module, source: Path, say: Callable[[str], None]) -> None:
-    """Make `model` answer as the narrower network of the run in the folder `source` does.
+def grow_from(
+    model: nn.Module, tensors: Mapping[str, Tensor], source: str, say: Callable[[str], None]
+) -> None:
+    """Make `model` answer as the narrower network of `source`, whose weights are `tensors`, does.
 
     That network's channels become the first ones of each layer. What comes in from the new channels
     is zero there at first, while the new channels keep the random weights by which they read all
@@ -118,9 +143,8 @@ def grow_from(model: nn.Module, source: Path, say: Callable[[str], None]) -> Non
     layers whose channels are summed or kept apart, with BatchNorm between them.
 
     Raises:
-        DataError: there is no such run, its layers have other names, or one of them is wider.
+        DataError: its layers have other names, or one of them is wider.
     """
-    tensors, _ = checkpoint.load(source / WEIGHTS["last"])
     own = model.state_dict()
     if own.keys() != tensors.keys():
         odd = ", ".join(sorted(own.keys() ^ tensors.keys())[:3])

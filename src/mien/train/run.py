@@ -119,7 +119,7 @@ def train_rows(
 
     watched = TensorData(validation, heads, size, device)
     trainer.train(
-        first_network(config, about, say).to(device),
+        first_network(config, about, rows.images, say).to(device),
         config,
         TensorData(rows, heads, size, device, answers),
         watched,

@@ -153,7 +153,7 @@ class DistilConfig:
     """Teachers that are asked during training; see `mien.train.teachers`."""
 
     teachers: tuple[str, ...] = ()
-    """Run folders or exported .onnx files; their answers are averaged."""
+    """Run folders, exported files or bundled models; their answers are averaged."""
     live: bool = False
     """Ask about each augmented batch, not once about each face and its mirror image."""
 

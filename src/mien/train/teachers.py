@@ -27,6 +27,7 @@ from mien.runtime.classify import load_classifier
 from mien.train import checkpoint
 from mien.train.data.loader import TensorData
 from mien.train.data.rows import AFFECT, Rows
+from mien.train.exported import exported_file
 from mien.train.network import WEIGHTS, Run, load_run
 from mien.train.tasks import Ask
 from mien.train.validation import predict_logits
@@ -52,17 +53,17 @@ class Teacher:
 
 
 def load_teacher(source: str) -> Teacher:
-    """The teacher in the run folder or the exported ``.onnx`` file `source`.
+    """The teacher that `source` names: a run folder, an exported file, or a bundled model.
 
     Raises:
         DataError: no such folder, or no weights in it.
         ModelError: a file that is missing or was not written by `mien export`.
     """
-    path = Path(source)
-    if path.suffix == ".onnx":
-        classifier = load_classifier(path)
+    if file := exported_file(source):
+        classifier = load_classifier(file)
         labels = {head.name: head.labels for head in classifier.spec.heads}
-        return Teacher(source, labels, checkpoint.digest(path), classifier.logits)
+        return Teacher(source, labels, checkpoint.digest(file), classifier.logits)
+    path = Path(source)
     run = load_run(path)
     weights = path / WEIGHTS[run.config.keep]
 

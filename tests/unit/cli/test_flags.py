@@ -109,7 +109,8 @@ FLAGS = {
         --limit int None
         --folds int None
         --only str... None
-        --start Path... None
+        --precision fp32|bf16 fp32
+        --start str... None
         --device cpu|cuda cpu
         --threads int 0
         --quiet switch False

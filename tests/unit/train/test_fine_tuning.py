@@ -26,55 +26,55 @@ from mien.train.network import (  # noqa: E402
 from mien.train.sections import ModelConfig, ReleaseConfig  # noqa: E402
 from mien.train.teachers import soften  # noqa: E402
 
+FACES = np.zeros((2, 48, 48), np.uint8)
+
 
 @pytest.fixture
-def source(tmp_path):
+def source():
     torch.manual_seed(1)
     model = build("mien_tiny", {"fer2013": 7, "ferplus": 8})
-    checkpoint.save(tmp_path / "last.safetensors", model.state_dict(), {})
-    return tmp_path, model
+    return model.state_dict(), model
 
 
 def test_everything_that_fits_is_taken_over(source):
-    folder, old = source
+    tensors, old = source
     new = build("mien_tiny", {"fer2013": 7, "ferplus": 8})
     said = []
-    start_from(new, folder, said.append)
+    start_from(new, tensors, "there", said.append)
     for name, tensor in old.state_dict().items():
         assert torch.equal(new.state_dict()[name], tensor)
     assert said[0].endswith("new: none")
 
 
 def test_another_head_stays_new_and_is_named(source):
-    folder, old = source
+    tensors, old = source
     new = build("mien_tiny", {"ferplus": 5})
     before = new.heads["ferplus"].weight.clone()
     said = []
-    start_from(new, folder, said.append)
+    start_from(new, tensors, "there", said.append)
     assert torch.equal(new.heads["ferplus"].weight, before)
     assert torch.equal(new.stem.weight, old.stem.weight)
     assert said[0].endswith("new: heads.ferplus")
 
 
-def test_weights_that_do_not_fit_are_refused(tmp_path):
-    checkpoint.save(tmp_path / "last.safetensors", {"other": torch.zeros(3)}, {})
-    with pytest.raises(DataError, match="no weights there fit"):
-        start_from(build("mien_tiny", {"ferplus": 8}), tmp_path, lambda text: None)
+def test_weights_that_do_not_fit_are_refused():
+    other = {"other": torch.zeros(3)}
+    with pytest.raises(DataError, match="elsewhere: no weights there fit"):
+        start_from(build("mien_tiny", {"ferplus": 8}), other, "elsewhere", lambda text: None)
 
 
-def saved_small(folder):
-    """A `mien_small` whose BatchNorms have seen faces, written to `folder`."""
+def trained_small():
+    """A `mien_small` whose BatchNorms have seen faces."""
     torch.manual_seed(2)
     small = build("mien_small", {"fer2013": 7})
     small(torch.rand(8, 1, 24, 24))
-    checkpoint.save(folder / "last.safetensors", small.state_dict(), {})
     return small.eval()
 
 
-def test_a_grown_network_answers_as_the_narrower_one_and_can_learn_more(tmp_path):
-    small = saved_small(tmp_path)
+def test_a_grown_network_answers_as_the_narrower_one_and_can_learn_more():
+    small = trained_small()
     base = build("mien_base", {"fer2013": 7})
-    grow_from(base, tmp_path, lambda text: None)
+    grow_from(base, small.state_dict(), "there", lambda text: None)
     faces = torch.rand(4, 1, 24, 24)
     torch.testing.assert_close(
         base.eval()(faces)["fer2013"], small(faces)["fer2013"], atol=1e-5, rtol=1e-4
@@ -87,14 +87,14 @@ def test_a_grown_network_answers_as_the_narrower_one_and_can_learn_more(tmp_path
 
 
 def test_a_recipe_says_whether_a_network_is_grown(tmp_path):
-    saved_small(tmp_path)
+    checkpoint.save(tmp_path / "last.safetensors", trained_small().state_dict(), {})
     about = {"labels": {"fer2013": SEVEN}, "channels": 1}
     grown = TrainConfig(init=str(tmp_path), grow=True, model=ModelConfig("mien_base"))
     said = []
-    base = first_network(grown, about, said.append)
+    base = first_network(grown, about, FACES, said.append)
     assert said == [f"grown from {tmp_path}"]
     assert not base.heads["fer2013"].weight[:, 160:].any()
-    first_network(replace(grown, grow=False), about, said.append)
+    first_network(replace(grown, grow=False), about, FACES, said.append)
     assert "heads.fer2013" in said[1].partition("; new: ")[2]
 
 
@@ -130,12 +130,12 @@ def test_the_weights_of_runs_are_averaged_for_a_release(tmp_path):
         averaged(one.with_release(ReleaseConfig(average=(str(wider),))))
 
 
-def test_a_network_does_not_shrink_nor_grow_into_another(tmp_path):
-    saved_small(tmp_path)
+def test_a_network_does_not_shrink_nor_grow_into_another():
+    small = trained_small().state_dict()
     with pytest.raises(DataError, match="does not fit into this network's"):
-        grow_from(build("mien_small", {"fer2013": 3}), tmp_path, lambda text: None)
+        grow_from(build("mien_small", {"fer2013": 3}), small, "there", lambda text: None)
     with pytest.raises(DataError, match="not a narrower form"):
-        grow_from(build("mien_tiny", {"fer2013": 7}), tmp_path, lambda text: None)
+        grow_from(build("mien_tiny", {"fer2013": 7}), small, "there", lambda text: None)
 
 
 class Fixed(torch.nn.Module):

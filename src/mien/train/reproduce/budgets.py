@@ -44,6 +44,7 @@ class Budget:
     timed: int = 30
     """Passes of one face whose median is a network's latency."""
     device: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
     threads: int = 0
     """CPU threads; 0 leaves it to PyTorch."""
 
@@ -63,6 +64,7 @@ class Budget:
             config,
             epochs=epochs,
             batch=self.batch,
+            precision=self.precision,
             model=replace(config.model, size=self.size),
             optim=replace(config.optim, warmup=min(config.optim.warmup, epochs / 10)),
         )
@@ -77,6 +79,7 @@ class Budget:
             f"{self.size}x{self.size} pixels",
             f"batches of {self.batch}",
             f"on {self.device}",
+            self.precision if self.precision != "fp32" else "",
         ]
         return ", ".join(part for part in parts if part)
 
@@ -86,6 +89,7 @@ def choose_budget(
     name: BudgetName | None,
     *,
     device: Literal["cpu", "cuda"] = "cpu",
+    precision: Literal["fp32", "bf16"] = "fp32",
     seeds: int | None = None,
     epochs: int | None = None,
     limit: int | None = None,
@@ -98,6 +102,7 @@ def choose_budget(
         budgets: the paper's.
         name: which; None is "full" on a GPU and "cpu" elsewhere.
         device: where to train.
+        precision: of the calculations in training.
         seeds: another number of seeds.
         epochs: another number of epochs.
         limit: the largest number of training faces, and of each held-out set.
@@ -119,5 +124,6 @@ def choose_budget(
         seeds=chosen.seeds if seeds is None else seeds,
         epochs=chosen.epochs if epochs is None else epochs,
         device=device,
+        precision=precision,
         threads=threads,
     )

@@ -22,7 +22,7 @@ from mien.train import checkpoint, trainer
 from mien.train.config import TrainConfig
 from mien.train.data.loader import TensorData, plain_batches
 from mien.train.data.rows import AFFECT, Rows
-from mien.train.network import WEIGHTS, Run
+from mien.train.network import Run, digest_of_start
 from mien.train.reproduce.budgets import Budget
 from mien.train.reproduce.sources import Source, Split, thin
 from mien.train.run import train_rows, write_json
@@ -254,7 +254,7 @@ def _key(config: TrainConfig, split: Split, before: Sequence[str], experiment: E
     digests["before"] = " ".join(before)
     digests["features"] = str(experiment.features)
     if config.init:  # by what it holds, wherever it lies
-        digests["init"] = checkpoint.digest(Path(config.init) / WEIGHTS["last"])
+        digests["init"] = digest_of_start(config.init)
     text = f"{trainer.fingerprint(replace(config, init=''), digests)} {experiment.head}"
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,8 +1,8 @@
-"""Networks of a comparison that start from a run made before, as papers start from others'.
+"""Networks of a comparison that start from one trained before, as papers start from others'.
 
 A paper's teacher or student has often seen far more faces than its comparison has. Here a finished
-run of `mien train` stands in for that: every experiment of its architecture starts from its
-weights.
+run of `mien train`, or a model that comes with mien, stands in for that: every experiment of its
+architecture starts from its weights.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import UsageError
+from mien.runtime.classify import load_classifier
+from mien.train.exported import exported_file
 from mien.train.network import load_run
 from mien.train.reproduce.experiment import Experiment
 from mien.train.reproduce.study import Plan
@@ -21,54 +23,65 @@ GENTLER = 0.2
 """A trained network learns on at this part of the recipe's learning rate."""
 
 
-def start_from_runs(plan: Plan, runs: Sequence[Path]) -> Plan:
-    """The plan with each experiment started from the given run that has its architecture.
+def start_from_runs(plan: Plan, sources: Sequence[str]) -> Plan:
+    """The plan with each experiment started from the given network that has its architecture.
 
-    The learning rate is a fifth of the recipe's, the options of the architecture are the run's.
-    Heads of other names begin anew. The table says what was started, and from which training.
+    The learning rate is a fifth of the recipe's, the options of the architecture are the run's;
+    exported files do not tell theirs, so the plan's must be right. Heads of other names begin anew.
+    The table says what was started, and from which training.
 
     Args:
         plan: what is compared.
-        runs: folders of finished `mien train` runs. None of them may have seen the held-out faces.
+        sources: folders of finished `mien train` runs, exported files or bundled models. None of
+            them may have seen the held-out faces.
 
     Raises:
         DataError: a folder holds no finished run.
-        UsageError: the plan has no experiment of a run's architecture, two runs have the same one,
-            or the plan's held-out faces are among those that such runs are trained on.
+        ModelError: a file that is missing or was not written by `mien export`.
+        UsageError: the plan has no experiment of a network's architecture, two have the same one,
+            or the plan's held-out faces are among those that such networks are trained on.
     """
-    if runs and plan.no_start:
+    if sources and plan.no_start:
         raise UsageError(f"--start: {plan.no_start}")
-    started: dict[str, str] = {}
-    for folder in runs:
-        run = load_run(folder)
-        name = run.config.model.name
+    told: dict[str, str] = {}
+    for source in sources:
+        name, options, training = _look_at(source)
         fitting = [e.name for e in plan.experiments if e.config.model.name == name and not e.init]
         if not fitting:
             has = ", ".join(sorted({e.config.model.name for e in plan.experiments}))
-            raise UsageError(
-                f"--start {folder}: a run of {name}; {plan.paper} has networks of {has}"
-            )
-        if name in started:
-            raise UsageError(f"--start: two runs of {name}; give one of them")
-        started[name] = (
-            f"{', '.join(fitting)}: started from the run `{folder.name}` of {name}, trained with "
-            f"{run.config.data.reader}'s {run.about['faces']['train']:,} faces (heads "
-            f"{', '.join(run.config.data.heads)}); {GENTLER} of the learning rate."
+            raise UsageError(f"--start {source}: that is a {name}; {plan.paper} has {has}")
+        if name in told:
+            raise UsageError(f"--start: two networks of {name}; give one of them")
+        told[name] = (
+            f"{', '.join(fitting)}: started from {training}; {GENTLER} of the learning rate."
         )
         experiments = tuple(
-            _started(e, folder, run.config.model.options) if e.name in fitting else e
-            for e in plan.experiments
+            _started(e, source, options) if e.name in fitting else e for e in plan.experiments
         )
         plan = replace(plan, experiments=experiments)
-    return replace(plan, departures=(*started.values(), *plan.departures))
+    return replace(plan, departures=(*told.values(), *plan.departures))
 
 
-def _started(experiment: Experiment, folder: Path, options: dict[str, Any]) -> Experiment:
-    config = experiment.config
-    config = replace(
-        config,
-        init=str(folder),
-        model=replace(config.model, options=options),
-        optim=replace(config.optim, lr=GENTLER * config.optim.lr),
+def _look_at(source: str) -> tuple[str, dict[str, Any] | None, str]:
+    """The architecture, its options where they are told, and what it was trained with."""
+    if file := exported_file(source):
+        spec = load_classifier(file).spec
+        made = "; ".join(spec.training_data)
+        return spec.architecture, None, f"`{spec.name}` {spec.version}, trained with {made}"
+    run = load_run(Path(source))
+    config = run.config
+    return (
+        config.model.name,
+        config.model.options,
+        f"the run `{run.folder.name}` of {config.model.name}, trained with "
+        f"{config.data.reader}'s {run.about['faces']['train']:,} faces (heads "
+        f"{', '.join(config.data.heads)})",
     )
+
+
+def _started(experiment: Experiment, source: str, options: dict[str, Any] | None) -> Experiment:
+    config = experiment.config
+    if options is not None:
+        config = replace(config, model=replace(config.model, options=options))
+    config = replace(config, init=source, optim=replace(config.optim, lr=GENTLER * config.optim.lr))
     return replace(experiment, config=config)

@@ -1,0 +1,188 @@
+"""The network of an exported file again, to be trained on: what `mien.train.export` did, undone.
+
+The files that come with mien are what is left of their runs. An export folds each BatchNorm into
+the convolution before it, so that of ``gamma (x - mu) / sigma + beta`` only scaled weights and one
+bias are left; int8 rounds those. In training a BatchNorm goes by its batches, so the folded ones
+are split again: the mean and the deviation of what comes in are measured on faces, and gamma and
+beta are what makes the answers those of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from mien.errors import DataError
+from mien.runtime.classify import Classifier, load_classifier
+from mien.runtime.store import bundled, resolve
+from mien.train.data.rows import AFFECT
+from mien.train.models import build
+from mien.types import Floats, Image
+
+FACES = 512
+"""Faces at most that BatchNorm's statistics are measured on, evenly spaced."""
+AGREES = 0.95
+"""The part of them that must be answered as by the file; int8 rounds a few to another class."""
+
+FOLDED = ".weight_bias"
+#: Inputs of a quantised layer: of its input the scale; of its weights the numbers, scale and zero;
+#: and the bias.
+_QUANTISED = {"QLinearConv": (1, 3, 4, 5, 8), "QGemm": (1, 3, 4, 5, 6)}
+
+
+def exported_file(source: str) -> Path | None:
+    """The file that `source` names: a bundled model or an ``.onnx`` file; None is a run folder.
+
+    Raises:
+        ModelError: a file that is not there.
+    """
+    return resolve(source) if source.endswith(".onnx") or source in bundled() else None
+
+
+def exported_weights(path: Path, options: Mapping[str, Any], crops: Image) -> dict[str, Tensor]:
+    """The state dictionary of the network in the file `path` that `mien export` wrote.
+
+    Args:
+        path: the file, in fp32, fp16 or int8.
+        options: those of its architecture, such as ``{"activation": "hardswish"}``; a file does not
+            tell them.
+        crops: faces to measure BatchNorm's statistics on, uint8 (n, h, w) or (n, h, w, 3).
+
+    Raises:
+        ModelError: a file that is damaged or without mien's metadata.
+        UsageError: options that the architecture does not have.
+        DataError: layers or answers that are not those of this architecture with these options.
+    """
+    classifier = load_classifier(path)
+    spec = classifier.spec
+    heads = {head.name: len(head.labels) for head in spec.heads}
+    model = build(spec.architecture, heads, channels=spec.input.channels, **options).eval()
+    crops = crops[np.unique(np.linspace(0, len(crops) - 1, FACES).astype(int))]
+    x = torch.from_numpy(classifier.prepare(crops))
+    tensors = _tensors(onnx.load(path))
+    norms = _norms_behind(model, x[:2])
+    folded = {k.removesuffix(FOLDED): t for k, t in tensors.items() if k.endswith(FOLDED)}
+    own = model.state_dict()
+    taken = {k: t for k, t in tensors.items() if k in own and t.shape == own[k].shape}
+    told = {*taken, *(f"{norms.get(name)}.{part}" for name in folded for part in _NORM)}
+    if unknown := [k for k in own if k not in told and not k.endswith("num_batches_tracked")]:
+        raise DataError(
+            f"{path}: its layers are not those of {spec.architecture} with the options "
+            f"{dict(options)} (nothing for {', '.join(unknown[:3])})"
+        )
+    model.load_state_dict(taken, strict=False)
+    _unfold(model, {norms[name]: bias for name, bias in folded.items()}, x)
+    _check(model, classifier, crops, x, path)
+    return model.state_dict()
+
+
+_NORM = ("weight", "bias", "running_mean", "running_var")
+
+
+def _tensors(model: onnx.ModelProto) -> dict[str, Tensor]:
+    """Every float of the file by the name that the network gives it; int8 times its scale."""
+    stored = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    floats: dict[str, Floats] = {
+        name.removesuffix(".float16"): array.astype(np.float32)
+        for name, array in stored.items()
+        if array.dtype.kind == "f"
+    }
+    for node in model.graph.node:
+        if node.op_type not in _QUANTISED:
+            continue
+        incoming, weight, scale, zero, bias = _QUANTISED[node.op_type]
+        column = (-1, *[1] * (stored[node.input[weight]].ndim - 1))
+        steps = stored[node.input[scale]]
+        numbers = stored[node.input[weight]].astype(np.float32)
+        numbers -= stored[node.input[zero]].reshape(column)
+        floats[_plain(node.input[weight])] = numbers * steps.reshape(column)
+        if len(node.input) > bias and node.input[bias]:
+            each = stored[node.input[incoming]] * steps
+            floats[_plain(node.input[bias])] = stored[node.input[bias]] * each
+    return {k.removeprefix("model."): torch.from_numpy(v.copy()) for k, v in floats.items()}
+
+
+def _plain(name: str) -> str:
+    return name.removesuffix("_quantized")
+
+
+@torch.no_grad()
+def _norms_behind(model: nn.Module, x: Tensor) -> dict[str, str]:
+    """The BatchNorm that is given what a convolution puts out, by the convolution's name."""
+    names = {module: name for name, module in model.named_modules()}
+    made: list[tuple[Tensor, str]] = []
+    norms: dict[str, str] = {}
+
+    def convolved(module: nn.Module, args: tuple[Tensor], out: Tensor) -> None:
+        made.append((out, names[module]))
+
+    def normed(module: nn.Module, args: tuple[Tensor], out: Tensor) -> None:
+        norms.update({name: names[module] for maps, name in made if maps is args[0]})
+
+    hooks = [
+        module.register_forward_hook(convolved if isinstance(module, nn.Conv2d) else normed)
+        for module in names
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d)
+    ]
+    model(x)
+    for hook in hooks:
+        hook.remove()
+    return norms
+
+
+@torch.no_grad()
+def _unfold(model: nn.Module, biases: Mapping[str, Tensor], x: Tensor) -> None:
+    """Split what was folded: the answers to `x`, and to all else, stay; BatchNorm is itself again.
+
+    First each norm only adds its bias, ``1 * (x - 0) / 1 + bias``. Then, with the mean mu and the
+    deviation sigma of what it is given, the same is ``sigma (x - mu) / sigma + (bias + mu)``.
+    """
+    modules = dict(model.named_modules())
+    norms: dict[nn.BatchNorm2d, Tensor] = {}
+    for name, bias in biases.items():
+        norm = modules[name]
+        assert isinstance(norm, nn.BatchNorm2d)
+        norms[norm] = bias
+        for tensor, value in zip(_parts(norm), (1.0, bias, 0.0, 1.0 - norm.eps), strict=True):
+            tensor.copy_(torch.as_tensor(value))
+    seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+
+    def measure(module: nn.Module, args: tuple[Tensor], out: Tensor) -> None:
+        var, mean = torch.var_mean(args[0], dim=(0, 2, 3), correction=0)
+        seen[module] = mean, var
+
+    hooks = [norm.register_forward_hook(measure) for norm in norms]
+    model(x)
+    for hook in hooks:
+        hook.remove()
+    for norm, bias in norms.items():
+        mean, var = seen[norm]
+        values = ((var + norm.eps).sqrt(), bias + mean, mean, var)
+        for tensor, value in zip(_parts(norm), values, strict=True):
+            tensor.copy_(value)
+
+
+def _parts(norm: nn.BatchNorm2d) -> tuple[Tensor, ...]:
+    return tuple(getattr(norm, part) for part in _NORM)
+
+
+@torch.no_grad()
+def _check(model: nn.Module, classifier: Classifier, crops: Image, x: Tensor, path: Path) -> None:
+    """The classes of each head must be those of the file, but for what int8 rounds."""
+    ours, theirs = model(x), classifier.logits(crops)
+    for head in classifier.spec.heads:
+        if head.name == AFFECT:
+            continue
+        same = ours[head.name].numpy().argmax(axis=1) == theirs[head.name].argmax(axis=1)
+        if not same.mean() >= AGREES:
+            raise DataError(
+                f"{path}: {classifier.spec.architecture} with these options answers otherwise than "
+                f"the file: {head.name} agrees on {same.mean():.0%} of {len(x)} faces. Give "
+                "model.options as in the recipe of the file"
+            )
