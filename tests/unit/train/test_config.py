@@ -13,7 +13,8 @@ from mien.train.config import TrainConfig, field_help, load_config, save_config
 from mien.train.models import ARCHITECTURES
 from mien.train.trainer import fingerprint
 
-RECIPES = sorted((Path(__file__).resolve().parents[3] / "recipes").glob("*.yaml"))
+FOLDER = Path(__file__).resolve().parents[3] / "recipes"
+RECIPES = sorted([*FOLDER.glob("*.yaml"), *FOLDER.glob("papers/*.yaml")])
 
 
 def parse(tmp_path, text, **overrides):
