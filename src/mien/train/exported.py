@@ -31,6 +31,9 @@ AGREES = 0.95
 """The part of them that must be answered as by the file; int8 rounds a few to another class."""
 
 FOLDED = ".weight_bias"
+"""The bias that is left of a BatchNorm is called so, behind its convolution's name. A convolution
+with a bias of its own has it there."""
+_NORM = ("weight", "bias", "running_mean", "running_var")
 #: Inputs of a quantised layer: of its input the scale; of its weights the numbers, scale and zero;
 #: and the bias.
 _QUANTISED = {"QLinearConv": (1, 3, 4, 5, 8), "QGemm": (1, 3, 4, 5, 6)}
@@ -66,23 +69,23 @@ def exported_weights(path: Path, options: Mapping[str, Any], crops: Image) -> di
     crops = crops[np.unique(np.linspace(0, len(crops) - 1, FACES).astype(int))]
     x = torch.from_numpy(classifier.prepare(crops))
     tensors = _tensors(onnx.load(path))
-    norms = _norms_behind(model, x[:2])
-    folded = {k.removesuffix(FOLDED): t for k, t in tensors.items() if k.endswith(FOLDED)}
+    folded = {
+        norm: tensors.get(f"{convolution}{FOLDED}", torch.zeros(()))
+        for convolution, norm in _norms_behind(model, x[:2]).items()
+        if f"{norm}.running_mean" not in tensors
+    }
     own = model.state_dict()
     taken = {k: t for k, t in tensors.items() if k in own and t.shape == own[k].shape}
-    told = {*taken, *(f"{norms.get(name)}.{part}" for name in folded for part in _NORM)}
+    told = {*taken, *(f"{norm}.{part}" for norm in folded for part in _NORM)}
     if unknown := [k for k in own if k not in told and not k.endswith("num_batches_tracked")]:
         raise DataError(
             f"{path}: its layers are not those of {spec.architecture} with the options "
             f"{dict(options)} (nothing for {', '.join(unknown[:3])})"
         )
     model.load_state_dict(taken, strict=False)
-    _unfold(model, {norms[name]: bias for name, bias in folded.items()}, x)
+    _unfold(model, folded, x)
     _check(model, classifier, crops, x, path)
     return model.state_dict()
-
-
-_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 def _tensors(model: onnx.ModelProto) -> dict[str, Tensor]:
@@ -140,8 +143,8 @@ def _norms_behind(model: nn.Module, x: Tensor) -> dict[str, str]:
 def _unfold(model: nn.Module, biases: Mapping[str, Tensor], x: Tensor) -> None:
     """Split what was folded: the answers to `x`, and to all else, stay; BatchNorm is itself again.
 
-    First each norm only adds its bias, ``1 * (x - 0) / 1 + bias``. Then, with the mean mu and the
-    deviation sigma of what it is given, the same is ``sigma (x - mu) / sigma + (bias + mu)``.
+    First each norm only adds what is left of it, ``1 * (x - 0) / 1 + bias``. Then, with the mean mu
+    and the deviation sigma of what it is given, that is ``sigma (x - mu) / sigma + (bias + mu)``.
     """
     modules = dict(model.named_modules())
     norms: dict[nn.BatchNorm2d, Tensor] = {}

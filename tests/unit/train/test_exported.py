@@ -79,6 +79,18 @@ def test_a_recipe_starts_from_a_bundled_model_and_keeps_a_new_head_new():
     assert torch.equal(model.heads["fer2013"].weight, stored["heads.fer2013.weight"])
 
 
+def test_a_wider_network_is_grown_from_a_bundled_model():
+    spec = load_classifier("mien-small").spec
+    about = {"labels": {head.name: head.labels for head in spec.heads}, "channels": 1}
+    config = TrainConfig(init="mien-small", grow=True, model=ModelConfig("mien_base"))
+    base = first_network(config, about, CROPS, lambda text: None).eval()
+    x = torch.from_numpy(load_classifier("mien-small").prepare(CROPS))
+    with torch.no_grad():
+        said = base(x)["ferplus"].numpy().argmax(axis=1)
+    theirs = load_classifier("mien-small").logits(CROPS)["ferplus"].argmax(axis=1)
+    assert (said == theirs).mean() >= 0.95
+
+
 def test_a_bundled_model_is_known_by_its_name_wherever_networks_are_named(tmp_path):
     assert exported_file("mien-base") == resolve("mien-base")
     assert exported_file(str(tmp_path)) is None
