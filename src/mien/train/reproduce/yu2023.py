@@ -239,8 +239,8 @@ def _departures(budget: Budget) -> tuple[str, ...]:
     cut = {
         "full": (),
         "cpu": (
-            "24x24 pixels, one frame of each sequence for training, few epochs and folds, to fit a "
-            "CPU.",
+            f"{budget.size}x{budget.size} pixels, and no more frames, epochs and folds than stated "
+            "above, to fit a CPU.",
         ),
         "quick": (
             "24x24 pixels, a part of the frames for training, one epoch, and networks with fewer "
