@@ -69,13 +69,15 @@ def _look_at(source: str) -> tuple[str, dict[str, Any] | None, str]:
         made = "; ".join(spec.training_data)
         return spec.architecture, None, f"`{spec.name}` {spec.version}, trained with {made}"
     run = load_run(Path(source))
-    config = run.config
+    config, data = run.config, run.config.data
+    sets = " and ".join((data.reader, *(also.reader for also in data.also)))
+    taught = " and ".join(Path(teacher).stem for teacher in config.distil.teachers)
     return (
         config.model.name,
         config.model.options,
-        f"the run `{run.folder.name}` of {config.model.name}, trained with "
-        f"{config.data.reader}'s {run.about['faces']['train']:,} faces (heads "
-        f"{', '.join(config.data.heads)})",
+        f"the run `{run.folder.name}` of {config.model.name}, trained with {sets}'s "
+        f"{run.about['faces']['train']:,} faces (heads {', '.join(data.heads)})"
+        + (f" and taught by {taught}" if taught else ""),
     )
 
 

@@ -176,6 +176,8 @@ def plan(data: Path, budget: Budget) -> Plan:
         pictures=(
             Picture("curves", "yu2023"),
             Picture("confusion", "yu2023", "test"),
+            Picture("confusion", "yu2023-augmented", "test"),
+            Picture("recalls", "yu2023-augmented", "test"),
             Picture("confusion", "yu2023-both", "test"),
             Picture("recalls", "yu2023-both", "test"),
             Picture("confusion", "yu2023-started", "test"),
@@ -229,7 +231,7 @@ def _protocol(budget: Budget) -> tuple[str, ...]:
         "of all of them together, with an interval over subjects; `mean of folds` is over "
         "folds and seeds, ± between them.",
         "No checkpoint is chosen on a test fold: it is the last epoch.",
-        f"`after FER2013`: the network was first trained on {start_faces} of "
+        f"`after FER2013` (yu2023-started): the network was first trained on {start_faces} of "
         f"FER2013's Training faces for {budget.start_epochs} "
         f"{'epoch' if budget.start_epochs == 1 else 'epochs'}; no face of CK+ is among them.",
     )
