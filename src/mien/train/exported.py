@@ -44,8 +44,16 @@ def exported_file(source: str) -> Path | None:
 
     Raises:
         ModelError: a file that is not there.
+        DataError: nothing of that name is there.
     """
-    return resolve(source) if source.endswith(".onnx") or source in bundled() else None
+    names = bundled()
+    if source.endswith(".onnx") or source in names:
+        return resolve(source)
+    if not Path(source).is_dir():
+        raise DataError(
+            f"{source}: no run folder, and no model that comes with mien ({', '.join(names)})"
+        )
+    return None
 
 
 def exported_weights(path: Path, options: Mapping[str, Any], crops: Image) -> dict[str, Tensor]:
