@@ -121,6 +121,16 @@ COLUMNS = (
     Column("MACs, M", "macs", "millions"),
 )
 
+PICTURES = (
+    Picture("curves", "yu2023"),
+    Picture("confusion", "yu2023", "test"),
+    Picture("confusion", "yu2023-augmented", "test"),
+    Picture("recalls", "yu2023-augmented", "test"),
+    Picture("confusion", "yu2023-both", "test"),
+    Picture("recalls", "yu2023-both", "test"),
+    Picture("confusion", "yu2023-started", "test"),
+)
+
 
 def plan(data: Path, budget: Budget) -> Plan:
     """What is compared, on the CK+48 in or under the folder `data`."""
@@ -173,15 +183,7 @@ def plan(data: Path, budget: Budget) -> Plan:
                 ),
             ),
         ),
-        pictures=(
-            Picture("curves", "yu2023"),
-            Picture("confusion", "yu2023", "test"),
-            Picture("confusion", "yu2023-augmented", "test"),
-            Picture("recalls", "yu2023-augmented", "test"),
-            Picture("confusion", "yu2023-both", "test"),
-            Picture("recalls", "yu2023-both", "test"),
-            Picture("confusion", "yu2023-started", "test"),
-        ),
+        pictures=PICTURES,
     )
 
 
