@@ -94,7 +94,7 @@ def test_a_wider_network_is_grown_from_a_bundled_model():
 def test_a_bundled_model_is_known_by_its_name_wherever_networks_are_named(tmp_path):
     assert exported_file("mien-base") == resolve("mien-base")
     assert exported_file(str(tmp_path)) is None
-    with pytest.raises(DataError, match=r"mien-bas: no run folder, and no model .*mien-base, "):
+    with pytest.raises(DataError, match=r"mien-bas: not a run folder, nor a model .*mien-base, "):
         exported_file("mien-bas")
     assert load_teacher("mien-tiny").digest == digest_of_start("mien-tiny")
     assert digest_of_start("mien-tiny") == digest_of_start(str(resolve("mien-tiny")))

@@ -51,7 +51,7 @@ def exported_file(source: str) -> Path | None:
         return resolve(source)
     if not Path(source).is_dir():
         raise DataError(
-            f"{source}: no run folder, and no model that comes with mien ({', '.join(names)})"
+            f"{source}: not a run folder, nor a model that comes with mien ({', '.join(names)})"
         )
     return None
 
