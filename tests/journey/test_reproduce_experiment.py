@@ -294,11 +294,10 @@ def test_an_experiment_starts_from_a_run_made_elsewhere(made, tmp_path):
     second, third = plan.experiments
     assert second.config.optim.lr == pytest.approx(0.2 * CONFIG.optim.lr)
     assert third.config == CONFIG  # starts from the second already
-    assert plan.departures == (
-        "second: started from the run `net-s0` of tian2022_a, trained with fer2013's 21 faces "
-        "(heads fer2013); 0.2 of the learning rate.",
-        "other faces",
-    )
+    assert plan.started == {
+        "second": "started from the run `net-s0` of tian2022_a, trained with fer2013's 21 faces "
+        "(heads fer2013); 0.2 of the learning rate"
+    }
     still = dataclasses.replace(second.config.optim, lr=1e-12)
     second = dataclasses.replace(second, config=dataclasses.replace(second.config, optim=still))
     ours = run_experiment(second, plan.sources, BUDGET, tmp_path).folders[0]
@@ -339,7 +338,9 @@ def test_an_experiment_starts_from_a_model_that_comes_with_mien(tmp_path):
     assert [e.config.init for e in taught] == ["mien-tiny"] * 4
     assert taught[0].config.model == lee.experiments[-1].config.model
     assert not any(e.config.init for e in plan.experiments if e not in taught)
-    assert "started from `mien-tiny` 3, trained with FER2013, Training split" in plan.departures[0]
+    assert list(plan.started) == [e.name for e in taught]
+    told = plan.started["tiny"]
+    assert told.startswith("started from `mien-tiny` 3, trained with FER2013, Training split")
 
 
 def test_the_students_are_fifty_times_cheaper_than_their_teacher(tmp_path):

@@ -1,5 +1,6 @@
 """Made-up results land in the cells they belong in."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,12 @@ def test_the_page_tells_budget_sizes_and_departures():
     assert row[:2] == ["72.4", "66.1 (64.0 to 68.0)"]
     assert row[3:7] == ["56,471", "58,000", "57,463", "6.33"]
     assert row[8] == "100.0"
+
+
+def test_the_page_tells_of_its_own_experiments_what_they_started_from():
+    begun = dict.fromkeys(("tian2022_a", "tian2022_b", "yang_cnn6"), "started from elsewhere")
+    plan = replace(tian2022.plan(Path(), tian2022.BUDGETS["cpu"]), started=begun)
+    costs = Costs(56_471, 57_463, 6_330_000, 100_000_000)
+    told = {n: result(n, "PublicTest", costs=costs) for n in ("tian2022_a", "yang_cnn6")}
+    page = render(plan, tian2022.BUDGETS["cpu"], told, "")
+    assert "- tian2022_a, yang_cnn6: started from elsewhere.\n" in page

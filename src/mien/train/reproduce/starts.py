@@ -43,23 +43,24 @@ def start_from_runs(plan: Plan, sources: Sequence[str]) -> Plan:
     """
     if sources and plan.no_start:
         raise UsageError(f"--start: {plan.no_start}")
-    told: dict[str, str] = {}
+    taken: set[str] = set()
+    begun: dict[str, str] = {}
     for source in sources:
         name, options, training = _look_at(source)
         fitting = [e.name for e in plan.experiments if e.config.model.name == name and not e.init]
         if not fitting:
             has = ", ".join(sorted({e.config.model.name for e in plan.experiments}))
             raise UsageError(f"--start {source}: that is a {name}; {plan.paper} has {has}")
-        if name in told:
+        if name in taken:
             raise UsageError(f"--start: two networks of {name}; give one of them")
-        told[name] = (
-            f"{', '.join(fitting)}: started from {training}; {GENTLER} of the learning rate."
-        )
+        taken.add(name)
+        sentence = f"started from {training}; {GENTLER} of the learning rate"
+        begun |= dict.fromkeys(fitting, sentence)
         experiments = tuple(
             _started(e, source, options) if e.name in fitting else e for e in plan.experiments
         )
         plan = replace(plan, experiments=experiments)
-    return replace(plan, departures=(*told.values(), *plan.departures))
+    return replace(plan, started=begun)
 
 
 def _look_at(source: str) -> tuple[str, dict[str, Any] | None, str]:

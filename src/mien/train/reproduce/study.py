@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ class Plan:
     """Whether the time of one face is measured."""
     reference: str = ""
     """The experiment that others' costs are compared with."""
+    started: Mapping[str, str] = field(default_factory=dict)
+    """What experiments started from, by their names, where that was trained elsewhere."""
     no_start: str = ""
     """Why no experiment may start from a run made elsewhere; empty where one may."""
 
@@ -175,7 +177,7 @@ def render(plan: Plan, budget: Budget, results: Results, command: str) -> str:
         "",
         "## Departures from the paper",
         "",
-        *(f"- {sentence}" for sentence in plan.departures),
+        *(f"- {sentence}" for sentence in (*_starts(plan, results), *plan.departures)),
         "",
         "## Tables",
         "",
@@ -187,9 +189,22 @@ def render(plan: Plan, budget: Budget, results: Results, command: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _starts(plan: Plan, results: Results) -> list[str]:
+    """What the experiments of the table started from."""
+    return _together({name: plan.started[name] for name in results if name in plan.started})
+
+
+def _together(told: Mapping[str, str]) -> list[str]:
+    """What is told of each name as sentences, names of which the same is told put together."""
+    names: dict[str, list[str]] = {}
+    for name, text in told.items():
+        names.setdefault(text, []).append(name)
+    return [f"{', '.join(listed)}: {text}." for text, listed in names.items()]
+
+
 def _sizes(results: Results) -> list[str]:
-    """The number of faces that each experiment was trained and measured on, alike ones together."""
-    told: dict[str, list[str]] = {}
+    """The number of faces that each experiment was trained and measured on."""
+    told = {}
     for name, result in results.items():
         outcome = result.outcome
         trained = outcome.trained_on
@@ -198,8 +213,8 @@ def _sizes(results: Results) -> list[str]:
         )
         folds = f" in each of {len(trained)} folds" if len(trained) > 1 else ""
         held = "; ".join(_held(k, answers) for k, answers in outcome.answers.items())
-        told.setdefault(f"{size} training faces{folds}; held out: {held}", []).append(name)
-    return [f"{', '.join(names)}: {text}." for text, names in told.items()]
+        told[name] = f"{size} training faces{folds}; held out: {held}"
+    return _together(told)
 
 
 def _held(name: str, answers: Answers) -> str:
