@@ -21,7 +21,7 @@ def distill(recipe: Path, /, *, teacher: list[Path], data: Path, out: Path | Non
         recipe: The YAML file that says what to train and how.
         teacher: A run folder or an exported .onnx file; may be given several times, then their
             answers are averaged.
-        data: The folder of the data set.
+        data: The folder of the data set, or one that holds it under its usual name.
         out: The run folder, by default runs/<recipe>-distilled.
     """
     return _distill(recipe, teacher, data, out, [])

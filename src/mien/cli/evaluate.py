@@ -46,7 +46,7 @@ def evaluate(
 
     Args:
         model: A bundled model's name or an .onnx file.
-        data: The folder of the data set.
+        data: The folder of the data set, or one that holds it under its usual name.
         reader: Which data set it is; folder is one sub-folder per expression, manifest a list.
         split: The split, or for folder the sub-folder of `data` (by default `data` itself).
         truth: The labels to measure against, such as ferplus: FER+ majorities beside FER2013.

@@ -41,7 +41,8 @@ def export(
 
     Args:
         run: A folder that `mien train` made.
-        data: The folder of the data set: temperatures are fitted on its validation split.
+        data: The folder of the data set, or one that holds it under its usual name:
+            temperatures are fitted on its validation split.
         output: The .onnx file to write.
         recipe: Take the `release` section from this recipe, not from the run's own copy.
         int8: Write OUTPUT-int8.onnx, too, and compare both in the run's int8.json. Ranges are taken

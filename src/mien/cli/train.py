@@ -20,7 +20,8 @@ def train(recipe: Path, /, *, data: Path, out: Path | None = None) -> int:
 
     Args:
         recipe: The YAML file that says what to train and how.
-        data: The folder of the data set; with data.also, the one that holds all the sets.
+        data: The folder of the data set, or one that holds it under its usual name; with
+            data.also, of all the sets.
         out: The run folder, by default runs/<recipe>.
     """
     return train_recipe(recipe, data, out, [])

@@ -18,6 +18,7 @@ from mien.metrics import Codes
 from mien.pipeline import Analyzer
 from mien.runtime.classify import Classifier
 from mien.spec import ANSWER, ModelSpec
+from mien.train.data.places import at_home
 from mien.train.data.readers import READERS
 from mien.train.data.rows import AFFECT, Rows
 from mien.types import Floats, Image, Scores
@@ -65,7 +66,7 @@ def read_set(
     say otherwise.
 
     Args:
-        data: the data set's folder.
+        data: the data set's folder, or one that holds it under its usual name.
         reader: a key of `SPLITS`.
         split: as the reader names its splits.
         spec: of the model.
@@ -76,6 +77,7 @@ def read_set(
         DataError: a data set that is not there, or not as it should be.
         UsageError: an option that the reader does not have, or a truth that the set does not.
     """
+    data = at_home(data, reader)
     given: dict[str, Any] = {"size": spec.input.size, "votes": "majority"}
     if spec.input.channels == 3 and reader not in _GREY:
         given["colour"] = True

@@ -47,7 +47,7 @@ class DataConfig:
     reader: Reader = "fer2013"
     """The data set; folder is ``<split>/<expression>/*.jpg``, identities ``<person>/*.jpg``."""
     path: str = ""
-    """Where it lies below --data. Empty is --data itself or, beside others, its usual name."""
+    """Where it lies below --data. Empty is its usual name there or, without others, --data."""
     also: tuple[AlsoConfig, ...] = ()
     """Further sets: reader, train, validation, path, options, heads, repeat of each."""
     options: dict[str, Any] = field(default_factory=dict)

@@ -12,8 +12,10 @@ from PIL import Image
 from synthetic_faces import SIDE, write_folders
 from synthetic_sets import AFFECT, bar, write_sets
 
+import mien
 from mien.errors import DataError, UsageError
 from mien.labels import EIGHT, SEVEN
+from mien.train import answers
 from mien.train.config import TrainConfig
 from mien.train.data.sets import places, read_sets
 from mien.train.run import run_training
@@ -128,7 +130,19 @@ def test_usual_names_and_paths(data):
     ]
     elsewhere = replace(AFFECTNET, path=str(data / "affectnet"))
     assert places(config(elsewhere), data / "fer2013") == [data / "fer2013", data / "affectnet"]
-    assert places(config(), data / "fer2013") == [data / "fer2013"]
+    assert places(config(), data / "fer2013") == places(config(), data) == [data / "fer2013"]
+    assert places(config(), data / "affectnet") == [data / "affectnet"]  # its reader will tell
+
+
+def test_a_model_is_measured_on_a_set_among_others_or_by_itself(data):
+    spec = mien.load_classifier("mien-tiny").spec
+    among, alone = (
+        answers.read_set(root, "affectnet", "validation", spec)
+        for root in (data, data / "affectnet")
+    )
+    assert among.folder == alone.folder == data / "affectnet"
+    assert among.rows.names == alone.rows.names and len(among.rows) == 64
+    assert len(answers.read_set(data, "fer2013", "PublicTest", spec).rows) == 70
 
 
 def test_all_missing_sets_are_one_error_before_anything_is_made(tmp_path):

@@ -37,6 +37,17 @@ def find(root: Path, name: DataSet) -> Path:
     )
 
 
+def at_home(root: Path, reader: str) -> Path:
+    """The folder in `root` where a reader's set lies under its usual name; else `root` itself.
+
+    So a folder of several sets can be named where one of them is read, and the set itself, too.
+    """
+    for name, usual in USUAL.items():
+        if name == reader and _is(root / usual, name):
+            return root / usual
+    return root
+
+
 def _is(folder: Path, name: DataSet) -> bool:
     if name == "fer2013":
         return any((folder / n).is_file() for n in fer2013.CSV_NAMES) or is_copy(folder)

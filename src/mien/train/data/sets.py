@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from mien.errors import DataError, UsageError
-from mien.train.data.places import USUAL, DataSet, find
+from mien.train.data.places import USUAL, DataSet, at_home, find
 from mien.train.data.readers import READERS
 from mien.train.data.rows import Rows, renamed, union
 from mien.train.sections import AlsoConfig, DataConfig
@@ -30,7 +30,7 @@ def read_sets(
     Args:
         config: the recipe's section.
         size: side of the crops in pixels, where the reader can choose it.
-        root: the set's folder; with further sets, the one that holds them all.
+        root: the folder that holds the sets; of a single one, its own will do.
         say: told of each set, where there are several.
 
     Raises:
@@ -56,14 +56,14 @@ def read_sets(
 def places(config: DataConfig, root: Path) -> list[Path]:
     """The folder of the first set and of each further one.
 
-    A set lies at its ``path`` below `root`. Without one, the only set is `root` itself, and each of
-    several lies in `root` under its usual name (`mien.train.data.places.find`).
+    A set lies at its ``path`` below `root`. Without one, it lies in `root` under its usual name
+    (`mien.train.data.places`); the only set may be `root` itself.
 
     Raises:
         DataError: naming all the sets that are not there.
     """
     if not config.also and not config.path:
-        return [root]
+        return [at_home(root, config.reader)]
     found, missing = [], []
     parts: list[DataConfig | AlsoConfig] = [config, *config.also]
     for part in parts:
