@@ -42,8 +42,7 @@ def test_a_float_file_gives_a_network_with_its_answers(name, options):
 def test_an_int8_file_gives_a_network_with_nearly_its_answers():
     _, ours, theirs = network("mien-small", {})
     for head, logits in theirs.items():
-        assert np.corrcoef(ours[head].ravel(), logits.ravel())[0, 1] > 0.99
-        assert (ours[head].argmax(axis=1) == logits.argmax(axis=1)).mean() >= 0.95
+        assert np.corrcoef(ours[head].ravel(), logits.ravel())[0, 1] > 0.995
 
 
 def test_a_batchnorm_that_was_folded_has_the_statistics_of_what_it_is_given():
@@ -65,8 +64,13 @@ def test_a_batchnorm_that_was_folded_has_the_statistics_of_what_it_is_given():
 def test_other_options_than_the_files_are_refused():
     with pytest.raises(DataError, match=r"mien-tiny.onnx: its layers are not those of mien_tiny"):
         exported_weights(resolve("mien-tiny"), {"features": 78}, CROPS)
-    with pytest.raises(DataError, match="answers otherwise than the file"):
-        exported_weights(resolve("mien-tiny"), {"features": 76, "activation": "relu"}, CROPS)
+    for name, options in (
+        ("mien-tiny", {"features": 76, "activation": "silu"}),
+        ("mien-small", {"activation": "hardswish"}),
+        ("mien-small-affect", {"activation": "hardswish"}),
+    ):
+        with pytest.raises(DataError, match="answers otherwise than the file: the probabilities"):
+            exported_weights(resolve(name), options, CROPS)
 
 
 def test_a_recipe_starts_from_a_bundled_model_and_keeps_a_new_head_new():
@@ -86,9 +90,9 @@ def test_a_wider_network_is_grown_from_a_bundled_model():
     base = first_network(config, about, CROPS, lambda text: None).eval()
     x = torch.from_numpy(load_classifier("mien-small").prepare(CROPS))
     with torch.no_grad():
-        said = base(x)["ferplus"].numpy().argmax(axis=1)
-    theirs = load_classifier("mien-small").logits(CROPS)["ferplus"].argmax(axis=1)
-    assert (said == theirs).mean() >= 0.95
+        said = base(x)["ferplus"].numpy()
+    theirs = load_classifier("mien-small").logits(CROPS)["ferplus"]
+    assert np.corrcoef(said.ravel(), theirs.ravel())[0, 1] > 0.995
 
 
 def test_a_bundled_model_is_known_by_its_name_wherever_networks_are_named(tmp_path):
