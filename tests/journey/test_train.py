@@ -194,7 +194,7 @@ def test_wrong_words_are_named(place, capsys):
     assert again(place, "--seed") == 2
     assert "fields are set as" in capsys.readouterr().err
     assert mien("train", place / "none.yaml", "--data", place / "data") == 1
-    assert "none.yaml: not a readable recipe" in capsys.readouterr().err
+    assert "none.yaml: no such recipe" in capsys.readouterr().err
 
 
 def test_help_has_few_flags_and_tells_every_field(capsys):

@@ -245,9 +245,9 @@ def _cells(path: Path) -> Iterator[tuple[int, _Cells]]:
 def _csv(path: Path) -> Iterator[tuple[int, _Cells]]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file)
-        header = next(reader, [])
-        _check_columns(path, header)
         try:
+            header = next(reader, [])
+            _check_columns(path, header)
             for cells in reader:
                 if len(cells) != len(header):
                     raise DataError(

@@ -100,10 +100,16 @@ def load_config(path: Path, overrides: Mapping[str, str] | None = None) -> Train
     Args:
         path: the recipe.
         overrides: fields that are set otherwise, e.g. ``{"optim.lr": "0.05"}``, as YAML texts.
+
+    Raises:
+        DataError: no such recipe, or one that cannot be read.
+        UsageError: an override that is no field.
     """
+    if not path.is_file():
+        raise DataError(f"{path}: no such recipe; it is a YAML file, as those in recipes/ are")
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for key, text in (overrides or {}).items():
+        for key, text in (overrides or {}).items() if isinstance(raw, dict) else ():
             _set(raw, key.replace("-", "_").split("."), yaml.safe_load(text))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"{path}: not a readable recipe ({error})") from error

@@ -150,6 +150,9 @@ def test_other_files(tmp_path):
     path.write_text(",".join(VIDEO_COLUMNS) + "\nclip.mp4,0\n")
     with pytest.raises(DataError, match="line 2: 2 cells, the header has 39"):
         read_recording(path)
+    path.write_text("a" * 200_000)
+    with pytest.raises(DataError, match="line 1: field larger than field limit"):
+        read_recording(path)
     with pytest.raises(UsageError, match="a table ends in"):
         read_recording(tmp_path / "t.xlsx")
     with pytest.raises(DataError, match="cannot be read"):

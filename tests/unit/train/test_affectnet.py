@@ -312,6 +312,7 @@ def test_the_first_form(tmp_path):
     [
         (listed(11, 0, 0), "line 2: expression is 11"),
         (listed("x", 0, 0), "line 2: 'x' is not a number"),
+        (listed(1, "nan", 0), "line 2: 'nan' is not a number"),
         (listed(1, "0.1.2", 0), "line 2: '0.1.2' is not a number"),
         (listed(1, 0, 0, points=SQUARE[:3]), "line 2: 6 numbers in the landmarks"),
         (listed(1, 0, 0)[:-1], "line 2: 8 columns, expected 9"),

@@ -160,6 +160,7 @@ def test_not_a_mapping(tmp_path, text, found):
     assert f"expected a mapping, found {found}" in refusal(tmp_path, text)
     message = refusal(tmp_path, f"optim: {text or '~'}") if text != "- 1" else ""
     assert not text or text == "- 1" or "optim: expected a mapping" in message
+    assert f"expected a mapping, found {found}" in refusal(tmp_path, text, epochs="3")
 
 
 def test_not_yaml(tmp_path):
@@ -167,7 +168,7 @@ def test_not_yaml(tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(DataError, match="not a readable recipe"):
         load_config(tmp_path / "binary.yaml")
-    with pytest.raises(DataError, match=r"none\.yaml: not a readable recipe"):
+    with pytest.raises(DataError, match=r"none\.yaml: no such recipe"):
         load_config(tmp_path / "none.yaml")
 
 

@@ -9,6 +9,7 @@ import pytest
 from mien.errors import UsageError
 from mien.labels import EIGHT
 from mien.train.data import fer2013, ferplus
+from mien.train.data.tables import csv_rows
 
 UNKNOWN, NF = 8, 9
 RULES = ("majority", "probability", "crossentropy", "multi_target")
@@ -160,8 +161,7 @@ def test_how_many_faces_of_the_real_data_are_kept(rule, kept):
     if folder is None:
         pytest.skip("needs FER+ in data/fer2013 or MIEN_DATA")
     path = next(folder / n for n in fer2013.VOTES_NAMES if (folder / n).is_file())
-    with fer2013.open_text(path) as file:
-        usage = np.array([line.split(",", 1)[0] for line in file][1:])
+    usage = np.array([row[0] for _, row in csv_rows(path)][1:])
     targets = ferplus.targets(fer2013.read_votes(path, usage.tolist()), rule)
     known = targets.sum(axis=1) > 0
     counted = tuple(int(known[usage == split].sum()) for split in ("Training", "PublicTest"))

@@ -125,7 +125,7 @@ def test_a_table_that_is_none(root):
     with pytest.raises(DataError, match="no rows"):
         manifest.read(root, ["train"])
     write_csv(root / "manifest.csv", [], ("file", "label"))
-    with pytest.raises(DataError, match="no column path; found label"):
+    with pytest.raises(DataError, match="no column path; found file, label"):
         manifest.read(root, ["train"])
     write_csv(root / "manifest.csv", [], ("path", "label", "valence"))
     with pytest.raises(DataError, match="valence and arousal without the other"):

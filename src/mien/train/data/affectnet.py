@@ -13,8 +13,8 @@ there are no public test labels.
 
 from __future__ import annotations
 
-import csv
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from mien.faces.crop import CURRENT, RECIPES
 from mien.labels import EIGHT, SEVEN
 from mien.train.data.pictures import landmark_box, read_crops, read_found
 from mien.train.data.rows import AFFECT, AFFECT_LABELS, Rows, one_hot
+from mien.train.data.tables import csv_rows
 from mien.types import Floats, Image
 
 HEAD = "affectnet"
@@ -267,35 +268,37 @@ def _annotation(folder: Path, picture: Path) -> Annotation:
 
 def _listed(root: Path, path: Path) -> Iterable[Annotation]:
     """The rows of one of the first form's lists."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file)
-        header = [cell.strip() for cell in next(rows, [])]
-        if missing := [name for name in COLUMNS if name not in header]:
-            raise DataError(f"{path}: expected a header with the columns {', '.join(missing)}")
-        for line, cells in enumerate(rows, start=2):
-            where = f"{path}, line {line}"
-            if len(cells) != len(header):
-                raise DataError(f"{where}: {len(cells)} columns, expected {len(header)}")
-            row = dict(zip(header, cells, strict=True))
-            code = _code(_parse(row["expression"], where), where)
-            if code >= len(CODES):
-                continue
-            x, y, w, h = (_parse(row[name], where) for name in COLUMNS[1:5])
-            yield Annotation(
-                root / "Manually_Annotated_Images" / row["subDirectory_filePath"],
-                code,
-                _affect(row["valence"], where),
-                _affect(row["arousal"], where),
-                _points(row["facial_landmarks"].split(";"), where),
-                np.array([x, y, x + w, y + h], np.float32),
-            )
+    rows = csv_rows(path)
+    header = [cell.strip() for cell in next(rows, (1, []))[1]]
+    if missing := [name for name in COLUMNS if name not in header]:
+        raise DataError(f"{path}: expected a header with the columns {', '.join(missing)}")
+    for line, cells in rows:
+        where = f"{path}, line {line}"
+        if len(cells) != len(header):
+            raise DataError(f"{where}: {len(cells)} columns, expected {len(header)}")
+        row = dict(zip(header, cells, strict=True))
+        code = _code(_parse(row["expression"], where), where)
+        if code >= len(CODES):
+            continue
+        x, y, w, h = (_parse(row[name], where) for name in COLUMNS[1:5])
+        yield Annotation(
+            root / "Manually_Annotated_Images" / row["subDirectory_filePath"],
+            code,
+            _affect(row["valence"], where),
+            _affect(row["arousal"], where),
+            _points(row["facial_landmarks"].split(";"), where),
+            np.array([x, y, x + w, y + h], np.float32),
+        )
 
 
 def _parse(text: str, where: str) -> float:
     try:
-        return float(text)
-    except ValueError as error:
-        raise DataError(f"{where}: {text!r} is not a number") from error
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{where}: {text!r} is not a number")
+    return value
 
 
 def _code(number: float, where: str) -> int:
@@ -316,7 +319,7 @@ def _points(values: NDArray[np.generic] | list[str], where: str) -> Floats:
         points = np.asarray(values, np.float32)
     except ValueError as error:
         raise DataError(f"{where}: the landmarks are not numbers ({error})") from error
-    if points.size != 2 * _POINTS:
+    if points.size != 2 * _POINTS or not np.isfinite(points).all():
         raise DataError(f"{where}: {points.size} numbers in the landmarks, expected {2 * _POINTS}")
     return points.reshape(_POINTS, 2)
 

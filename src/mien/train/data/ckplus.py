@@ -226,13 +226,12 @@ def _extended(
 ) -> tuple[Rows, NDArray[np.str_]]:
     """``ckextended.csv``, and the Usage of each row."""
     images, labels, usage = [], [], []
-    with fer2013.open_text(path) as file:
-        for line, (emotion, pixels, part) in enumerate(fer2013.records(path, file), start=2):
-            if emotion not in ("0", "1", "2", "3", "4", "5", "6", "7"):
-                raise DataError(f"{path}, line {line}: emotion is {emotion!r}, expected 0-7")
-            images.append(fer2013.read_pixels(path, line, pixels))
-            labels.append(EXTENDED_CODES[int(emotion)])
-            usage.append(part)
+    for line, emotion, pixels, part in fer2013.records(path):
+        if emotion not in ("0", "1", "2", "3", "4", "5", "6", "7"):
+            raise DataError(f"{path}, line {line}: emotion is {emotion!r}, expected 0-7")
+        images.append(fer2013.read_pixels(path, line, pixels))
+        labels.append(EXTENDED_CODES[int(emotion)])
+        usage.append(part)
     kept = np.flatnonzero([label in names for label in labels])
     if not len(kept):
         raise DataError(f"{path}: no rows of the classes {', '.join(names)}")

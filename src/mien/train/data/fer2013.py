@@ -9,13 +9,10 @@ name.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +21,7 @@ from mien.errors import DataError
 from mien.labels import EIGHT, FER2013_CODES, SEVEN
 from mien.train.data import fer2013_folders, ferplus
 from mien.train.data.rows import Rows, one_hot
+from mien.train.data.tables import csv_rows
 from mien.types import Floats, Image
 
 SIDE = 48
@@ -93,11 +91,10 @@ def read_csv(root: Path) -> Table:
     if path is None:
         raise DataError(f"{root}: expected one of {', '.join(CSV_NAMES)} or train/<class>/ there")
     images, codes, usage = [], [], []
-    with open_text(path) as file:
-        for line, (emotion, pixels, split) in enumerate(records(path, file), start=2):
-            images.append(read_pixels(path, line, pixels))
-            codes.append(_code(path, line, emotion))
-            usage.append(split)
+    for line, emotion, pixels, split in records(path):
+        images.append(read_pixels(path, line, pixels))
+        codes.append(_code(path, line, emotion))
+        usage.append(split)
     if not images:
         raise DataError(f"{path}: no rows below the header")
     votes_path = _find(path.parent, VOTES_NAMES)
@@ -107,19 +104,18 @@ def read_csv(root: Path) -> Table:
 
 def read_votes(path: Path, usage: Sequence[str]) -> Floats:
     """FER+ vote counts (n, 10), row by row those of the FER2013 file whose splits are `usage`."""
-    with open_text(path) as file:
-        rows = list(csv.reader(file))
+    rows = list(csv_rows(path))
     wanted = ["Usage", "Image name", *EIGHT, "unknown", "NF"]
-    if not rows or [c.strip() for c in rows[0]] != wanted:
+    if not rows or [c.strip() for c in rows[0][1]] != wanted:
         raise DataError(f"{path}: expected the header {','.join(wanted)}")
     if len(rows) - 1 != len(usage):
         raise DataError(f"{path}: {len(rows) - 1} rows, but the faces beside it have {len(usage)}")
     votes = np.zeros((len(usage), ferplus.VOTES), np.float32)
-    for i, (row, split) in enumerate(zip(rows[1:], usage, strict=True)):
+    for i, ((line, row), split) in enumerate(zip(rows[1:], usage, strict=True)):
         if len(row) != len(wanted) or row[0] != split:
-            raise DataError(f"{path}, line {i + 2}: expected {split!r} and {len(wanted)} columns")
+            raise DataError(f"{path}, line {line}: expected {split!r} and {len(wanted)} columns")
         if not all(cell.isdigit() for cell in row[2:]):
-            raise DataError(f"{path}, line {i + 2}: the votes are not whole numbers")
+            raise DataError(f"{path}, line {line}: the votes are not whole numbers")
         votes[i] = [int(cell) for cell in row[2:]]
     return votes
 
@@ -130,28 +126,21 @@ def _find(root: Path, names: Sequence[str]) -> Path | None:
     return next((root / name for name in names if (root / name).is_file()), None)
 
 
-def open_text(path: Path) -> TextIO:
-    """Open a CSV file, gzipped or not, for `csv.reader`."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def records(path: Path, file: TextIO) -> Iterator[tuple[str, str, str]]:
-    """The emotion, pixels and split of each row below the header, whatever the columns' order."""
-    rows = csv.reader(file)
-    header = [cell.strip() for cell in next(rows, [])]
+def records(path: Path) -> Iterator[tuple[int, str, str, str]]:
+    """The line, emotion, pixels and split of each row, whatever the order of the columns."""
+    rows = csv_rows(path)
+    header = [cell.strip() for cell in next(rows, (1, []))[1]]
     missing = {"emotion", "pixels", "Usage"} - set(header)
     if missing:
         raise DataError(f"{path}: expected columns emotion, pixels, Usage; found {header[:5]}")
     at = [header.index(name) for name in ("emotion", "pixels", "Usage")]
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         if len(row) != len(header):
             raise DataError(f"{path}, line {line}: {len(row)} columns, expected {len(header)}")
         emotion, pixels, split = (row[i].strip() for i in at)
         if split not in SPLITS:
             raise DataError(f"{path}, line {line}: Usage is {split!r}, expected one of {SPLITS}")
-        yield emotion, pixels, split
+        yield line, emotion, pixels, split
 
 
 def read_pixels(path: Path, line: int, text: str) -> Image:

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.errors import DataError, UnreadableError, UsageError
-from mien.faces.crop import resize, to_grey
-from mien.io.images import read_image
+from mien.errors import DataError, UsageError
 from mien.io.sources import expand
 from mien.labels import EIGHT, canonical
+from mien.train.data.pictures import read_crops
 from mien.train.data.rows import Rows, one_hot
-from mien.types import Image
 
 HEAD = "ferplus"
 
@@ -21,32 +19,26 @@ def read(root: Path, size: int, colour: bool = False) -> Rows:
     """Read ``root/<expression>/*`` as grey crops (n, size, size) with the eight-class head.
 
     The pictures are taken to be crops of faces already; wide ones are cut to a centred square.
-    With `colour` they are RGB, (n, size, size, 3).
+    With `colour` they are RGB, (n, size, size, 3). An empty folder is a class without faces.
 
     Raises:
         DataError: no such folders, a folder whose name is no expression, or pictures that cannot
-            be read (all of them are named).
+            be read (the first 20 of them are named).
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; expected {root}/<expression>/*.jpg")
-    images, codes, names, failed = [], [], [], []
-    for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        code = _code(folder)
-        for path in expand([folder]):
-            try:
-                images.append(_face(Path(str(path)), size, colour))
-            except UnreadableError as error:
-                failed.append(str(error))
-                continue
-            codes.append(code)
-            names.append(str(Path(str(path)).relative_to(root)))
-    if failed:
-        shown = "\n  ".join(failed[:20])
-        raise DataError(f"{root}: {len(failed)} pictures cannot be read:\n  {shown}")
-    if not images:
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    codes, paths = [], []
+    for folder, code in zip(folders, [_code(folder) for folder in folders], strict=True):
+        found = [Path(path) for path in expand([folder]) if isinstance(path, str)]
+        paths.extend(found)
+        codes.extend([code] * len(found))
+    if not paths:
         raise DataError(f"{root}: no pictures; expected {root}/<expression>/*.jpg")
+    images = read_crops(root, paths, size, colour=colour)
     target = one_hot(np.array(codes, np.intp), len(EIGHT))
-    return Rows(np.stack(images), {HEAD: target}, {HEAD: EIGHT}, tuple(names))
+    names = tuple(str(path.relative_to(root)) for path in paths)
+    return Rows(images, {HEAD: target}, {HEAD: EIGHT}, names)
 
 
 def _code(folder: Path) -> int:
@@ -54,13 +46,3 @@ def _code(folder: Path) -> int:
         return EIGHT.index(canonical(folder.name))
     except UsageError as error:
         raise DataError(f"{folder}: {error}") from error
-
-
-def _face(path: Path, size: int, colour: bool) -> Image:
-    rgb = read_image(path).rgb
-    h, w = rgb.shape[:2]
-    side = min(h, w)
-    top, left = (h - side) // 2, (w - side) // 2
-    square = rgb[top : top + side, left : left + side]
-    crop: Image = resize(square[None], size)[0]
-    return crop if colour else to_grey(crop)

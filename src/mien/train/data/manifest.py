@@ -7,8 +7,8 @@ expressions in any spelling that mien knows; an empty one means that it is unkno
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from mien.labels import EIGHT, canonical
 from mien.train.data.pictures import read_crops
 from mien.train.data.rows import AFFECT, AFFECT_LABELS, Rows, one_hot
 from mien.train.data.splits import choose
+from mien.train.data.tables import csv_rows
 
 NAMES = ("manifest.csv", "manifest.parquet")
 REQUIRED = ("path", "label")
@@ -53,67 +54,37 @@ def read(
     if path is None:
         raise DataError(f"{root}: expected {' or '.join(NAMES)} there, columns path and label")
     table = _parquet(path) if path.suffix == ".parquet" else _csv(path)
-    if missing := [name for name in REQUIRED if name not in table]:
-        raise DataError(f"{path}: no column {' and none '.join(missing)}; found {', '.join(table)}")
-    if ("valence" in table) != ("arousal" in table):
-        raise DataError(f"{path}: one of the columns valence and arousal without the other")
-    if not table["path"]:
-        raise DataError(f"{path}: no rows")
-    if "split" not in table:
-        whole = _rows(path, table, range(len(table["path"])), size, colour, head)
+    if "split" not in table.columns:
+        whole = _rows(table, range(len(table.lines)), size, colour, head)
         return [choose(whole, split, head) for split in splits]
-    return [
-        _rows(path, table, _of_split(path, table, split), size, colour, head) for split in splits
-    ]
+    return [_rows(table, _of_split(table, split), size, colour, head) for split in splits]
 
 
-def _of_split(path: Path, table: Mapping[str, list[str]], split: str) -> list[int]:
-    at = [i for i, told in enumerate(table["split"]) if told == split]
-    if not at:
-        there = ", ".join(sorted(set(table["split"])))
-        raise DataError(f"{path}: no rows of the split {split!r}; it has {there}")
-    return at
+@dataclass(frozen=True)
+class _Table:
+    path: Path
+    columns: Mapping[str, list[str]]
+    """Those of `REQUIRED` and `OPTIONAL` that are there, as text."""
+    lines: Sequence[int]
+    """Where the file has each row."""
+
+    def where(self, i: int) -> str:
+        kind = "row" if self.path.suffix == ".parquet" else "line"
+        return f"{self.path}, {kind} {self.lines[i]}"
 
 
-def _rows(
-    path: Path,
-    table: Mapping[str, list[str]],
-    at: Sequence[int],
-    size: int,
-    colour: bool,
-    head: str,
-) -> Rows:
-    codes = np.array([_code(path, i, table["label"][i]) for i in at], np.intp)
-    targets, labels = {head: one_hot(codes, len(EIGHT))}, {head: EIGHT}
-    if "valence" in table:
-        pairs = [[_affect(path, i, table[k][i]) for k in AFFECT_LABELS] for i in at]
-        targets[AFFECT], labels[AFFECT] = np.array(pairs, np.float32), AFFECT_LABELS
-    names = tuple(table["path"][i] for i in at)
-    if empty := [i for i in at if not table["path"][i]]:
-        raise DataError(f"{_where(path, empty[0])}: the path is empty")
-    subjects = None
-    if "subject" in table:
-        subjects = tuple(table["subject"][i] for i in at)
-        if not all(subjects):
-            raise DataError(f"{_where(path, at[subjects.index('')])}: the subject is empty")
-    files = [path.parent / name for name in names]
-    images = read_crops(path.parent, files, size, colour=colour)
-    return Rows(images, targets, labels, names, subjects)
-
-
-def _csv(path: Path) -> dict[str, list[str]]:
-    """The columns of the table, as text."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.reader(file))
-    header = [cell.strip().lower() for cell in rows[0]] if rows else []
-    for line, row in enumerate(rows[1:], start=2):
+def _csv(path: Path) -> _Table:
+    rows = list(csv_rows(path))
+    header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
+    wanted = _wanted(path, header)
+    for line, row in rows[1:]:
         if len(row) != len(header):
             raise DataError(f"{path}, line {line}: {len(row)} columns, expected {len(header)}")
-    wanted = [name for name in header if name in REQUIRED + OPTIONAL]
-    return {name: [row[header.index(name)].strip() for row in rows[1:]] for name in wanted}
+    columns = {name: [row[header.index(name)].strip() for _, row in rows[1:]] for name in wanted}
+    return _filled(_Table(path, columns, [line for line, _ in rows[1:]]))
 
 
-def _parquet(path: Path) -> dict[str, list[str]]:
+def _parquet(path: Path) -> _Table:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -122,28 +93,65 @@ def _parquet(path: Path) -> dict[str, list[str]]:
         table = parquet.read_table(path)
     except (ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({error})") from error
-    columns = {name.strip().lower(): name for name in table.column_names}
-    wanted = [name for name in columns if name in REQUIRED + OPTIONAL]
-    return {
-        name: ["" if v is None else str(v).strip() for v in table[columns[name]].to_pylist()]
-        for name in wanted
+    named = {name.strip().lower(): name for name in table.column_names}
+    columns = {
+        name: ["" if v is None else str(v).strip() for v in table[named[name]].to_pylist()]
+        for name in _wanted(path, list(named))
     }
+    return _filled(_Table(path, columns, range(1, table.num_rows + 1)))
 
 
-def _where(path: Path, i: int) -> str:
-    return f"{path}, row {i + 1}" if path.suffix == ".parquet" else f"{path}, line {i + 2}"
+def _wanted(path: Path, header: Sequence[str]) -> list[str]:
+    """The columns that are read, out of those that the table has."""
+    if missing := [name for name in REQUIRED if name not in header]:
+        there = f"found {', '.join(header)}" if any(header) else "the file is empty"
+        raise DataError(f"{path}: no column {' and none '.join(missing)}; {there}")
+    if ("valence" in header) != ("arousal" in header):
+        raise DataError(f"{path}: one of the columns valence and arousal without the other")
+    return [name for name in header if name in REQUIRED + OPTIONAL]
 
 
-def _code(path: Path, i: int, text: str) -> int:
+def _filled(table: _Table) -> _Table:
+    """The table, if it has rows, and in each of them the cells that may not be empty."""
+    if not table.lines:
+        raise DataError(f"{table.path}: no rows")
+    for name in ("path", "subject"):
+        if "" in (cells := table.columns.get(name, [])):
+            raise DataError(f"{table.where(cells.index(''))}: the {name} is empty")
+    return table
+
+
+def _of_split(table: _Table, split: str) -> list[int]:
+    at = [i for i, told in enumerate(table.columns["split"]) if told == split]
+    if not at:
+        there = ", ".join(sorted(set(table.columns["split"])))
+        raise DataError(f"{table.path}: no rows of the split {split!r}; it has {there}")
+    return at
+
+
+def _rows(table: _Table, at: Sequence[int], size: int, colour: bool, head: str) -> Rows:
+    columns, folder = table.columns, table.path.parent
+    codes = np.array([_code(columns["label"][i], table.where(i)) for i in at], np.intp)
+    targets, labels = {head: one_hot(codes, len(EIGHT))}, {head: EIGHT}
+    if "valence" in columns:
+        pairs = [[_affect(columns[k][i], table.where(i)) for k in AFFECT_LABELS] for i in at]
+        targets[AFFECT], labels[AFFECT] = np.array(pairs, np.float32), AFFECT_LABELS
+    names = tuple(columns["path"][i] for i in at)
+    subjects = tuple(columns["subject"][i] for i in at) if "subject" in columns else None
+    images = read_crops(folder, [folder / name for name in names], size, colour=colour)
+    return Rows(images, targets, labels, names, subjects)
+
+
+def _code(text: str, where: str) -> int:
     if not text:
         return -1
     try:
         return EIGHT.index(canonical(text))
     except UsageError as error:
-        raise DataError(f"{_where(path, i)}: {error}") from error
+        raise DataError(f"{where}: {error}") from error
 
 
-def _affect(path: Path, i: int, text: str) -> float:
+def _affect(text: str, where: str) -> float:
     if not text:
         return float("nan")
     try:
@@ -151,5 +159,5 @@ def _affect(path: Path, i: int, text: str) -> float:
     except ValueError:
         value = float("inf")
     if not abs(value) <= 1 and value == value:
-        raise DataError(f"{_where(path, i)}: {text!r} is no valence or arousal, -1 to 1")
+        raise DataError(f"{where}: {text!r} is no valence or arousal, -1 to 1")
     return value

@@ -109,7 +109,7 @@ def _read(
         shown = "\n  ".join(failed[:_SHOWN])
         raise DataError(
             f"{root}: {len(failed)} of {len(paths)} pictures cannot be read; "
-            f"copy the data set again, or leave them out of its lists:\n  {shown}"
+            f"copy the data set again, or leave them out:\n  {shown}"
         )
     return crops, found
 

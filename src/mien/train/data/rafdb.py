@@ -49,7 +49,10 @@ def read(root: Path, splits: Sequence[str], *, size: int = 100, colour: bool = F
 def _list(path: Path) -> list[tuple[str, int]]:
     """The names and codes (index into `SEVEN`) of all pictures."""
     listed = []
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as text ({error})") from error
     for line, text in enumerate(lines, start=1):
         words = text.split()
         if not words:
