@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 for needed in ("onnxscript", "safetensors", "yaml", "matplotlib"):
     pytest.importorskip(needed)
@@ -15,7 +15,8 @@ from synthetic_faces import write_recipe  # noqa: E402
 
 import mien  # noqa: E402
 from mien.train import quantise as quantising  # noqa: E402
-from mien.train.export import export  # noqa: E402
+from mien.train.export import export, write_graph, write_spec  # noqa: E402
+from mien.train.models import build  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +100,20 @@ def test_the_comparison_is_of_these_two_files(made):
     assert told.largest == pytest.approx(np.abs(first - second).max(), abs=1e-6)
     assert told.agreement == pytest.approx((first.argmax(1) == second.argmax(1)).mean())
     assert compared.to_dict()["worth"] is compared.worth
+
+
+def test_pooling_with_the_padding_called_same_is_quantised(tmp_path, made):
+    """A padding of minus infinity has no range: it must be the pooling's own."""
+    _, validation, (spec, _), _ = made
+    torch.manual_seed(0)
+    model = build("mini_xception", {"ferplus": 8}, channels=1).eval()
+    path = tmp_path / "pooled.onnx"
+    write_graph(model, ("ferplus",), 1, spec.input.size, path)
+    write_spec(path, spec)
+    quantising.quantise(path, tmp_path / "small.onnx", validation.images[:8])
+    x = mien.load_classifier(path).prepare(validation.images[:8])
+    ours = quantising._outputs(path, x)["ferplus"]
+    assert quantising._outputs(tmp_path / "small.onnx", x)["ferplus"] == pytest.approx(
+        ours, abs=0.01
+    )
+    assert ours.std() > 0.01

@@ -195,6 +195,9 @@ def test_wrong_words_are_named(place, capsys):
     assert "fields are set as" in capsys.readouterr().err
     assert mien("train", place / "none.yaml", "--data", place / "data") == 1
     assert "none.yaml: no such recipe" in capsys.readouterr().err
+    (place / "taken").touch()
+    assert again(place, "--out", place / "taken") == 2
+    assert "taken: it is a file" in capsys.readouterr().err
 
 
 def test_help_has_few_flags_and_tells_every_field(capsys):

@@ -193,6 +193,19 @@ def open_sink(
             yield from _written(SINKS[kind](file, columns))
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder that files are written to, and those it lies in.
+
+    Raises:
+        UsageError: it cannot be made, or is a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "it is a file" if folder.is_file() else error.strerror
+        raise UsageError(f"cannot write into {folder}: {reason}") from error
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A binary file beside `path` that takes its place when the block ends without an error."""

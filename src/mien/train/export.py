@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mien.errors import ModelError
 from mien.evaluate import measure_affect, measure_probabilities
+from mien.io.sinks import make_folder
 from mien.labels import CIRCUMPLEX, CIRCUMPLEX_SOURCE, EIGHT
 from mien.metrics import Codes, expected_calibration_error, softmax
 from mien.runtime.classify import Classifier, answer, load_classifier
@@ -58,7 +59,7 @@ def export(run: Run, validation: Rows, path: Path) -> ModelSpec:
     """
     precision = "fp16" if run.config.release.precision == "fp16" else "fp32"
     beside = path.with_name(f".{path.stem}.part.onnx")
-    beside.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(beside.parent)
     try:
         channels = int(run.about["channels"])
         write_graph(run.model, tuple(run.labels), channels, run.config.model.size, beside)

@@ -21,7 +21,7 @@ import torch
 
 from mien import __version__
 from mien.errors import UsageError
-from mien.io.sinks import replacing
+from mien.io.sinks import make_folder, replacing
 from mien.train import checkpoint, trainer
 from mien.train.config import TrainConfig, save_config
 from mien.train.data.loader import TensorData
@@ -144,7 +144,7 @@ def _teach(
 ) -> tuple[dict[str, Floats], Ask | None]:
     """The teachers' answers, or a function that asks them live; makes the run folder."""
     live = ask_live(teachers, about["labels"], config.device) if config.distil.live else None
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     if live is not None or not teachers:
         return {}, live
     key = cache_key(about["digests"], about["labels"])

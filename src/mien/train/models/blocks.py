@@ -75,8 +75,7 @@ class SamePool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, c, h, w) to (n, c, ceil(h / 2), ceil(w / 2))."""
         h, w = x.shape[-2:]
-        padded = nn.functional.pad(x, (w % 2, 1, h % 2, 1), value=float("-inf"))
-        return nn.functional.max_pool2d(padded, 3, 2)
+        return nn.functional.max_pool2d(x, 3, 2, (h % 2, w % 2), ceil_mode=True)
 
 
 class PreActivatedUnit(nn.Module):

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from mien.evaluate import measure
-from mien.io.sinks import replacing
+from mien.io.sinks import make_folder, replacing
 from mien.train.data.rows import AFFECT_LABELS
 from mien.train.reproduce.experiment import Answers, Outcome
 from mien.train.reproduce.tables import Results
@@ -29,7 +29,6 @@ class Picture:
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` beside it and move it into place; folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         file.write(text.encode())
 
@@ -80,7 +79,7 @@ def draw(pictures: Sequence[Picture], results: Results, folder: Path) -> None:
     }
     for picture in pictures:
         if picture.experiment in results:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             path = folder / f"{picture.kind}-{picture.experiment}.png"
             drawn[picture.kind](results[picture.experiment].outcome, picture, path)
 
