@@ -62,13 +62,22 @@ def test_weights_are_of_seven_bits_with_a_scale_per_channel(made):
     values = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
     convolutions = [node for node in graph.node if node.op_type == "QLinearConv"]
     floats = onnx.load(made[0] / "bars.onnx").graph
-    assert len(convolutions) == sum(node.op_type == "Conv" for node in floats.node) > 0
+    assert len(convolutions) == sum(node.op_type == "Conv" for node in floats.node) - 1 > 0
     for node in convolutions:  # x, its scale and zero, w, its scale and zero, ...
         weights, scale, zero = (values[name] for name in node.input[3:6])
         assert weights.dtype == np.int8 and np.abs(weights.astype(int)).max() <= 64
         assert scale.shape == (weights.shape[0],)
         assert not zero.any()
         assert values[node.input[2]].dtype == np.uint8  # unsigned activations
+
+
+def test_the_first_convolution_stays_float(made):
+    graph = onnx.load(made[0] / "bars-int8.onnx").graph
+    values = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
+    stem, *others = [node for node in graph.node if node.op_type in ("Conv", "QLinearConv")]
+    assert (stem.op_type, stem.input[0]) == ("Conv", "crops")
+    assert values[stem.input[1]].dtype == np.float32
+    assert {node.op_type for node in others} == {"QLinearConv"}
 
 
 def test_outputs_have_the_same_names_and_free_batches(made):

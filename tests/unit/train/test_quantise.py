@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 for needed in ("onnxscript", "safetensors", "yaml", "matplotlib"):
     pytest.importorskip(needed)
 
@@ -40,6 +40,15 @@ def test_the_percentile_that_stays_nearest_is_taken(tmp_path, monkeypatch):
     for percentiles in ((30.0, 100.0), (100.0, 30.0)):  # at 30 most of each range is cut off
         monkeypatch.setattr(quantising, "PERCENTILES", percentiles)
         assert quantising.quantise(source, tmp_path / "small.onnx", NOISE) == 100.0
+
+
+def test_what_stays_float_goes_to_the_second_convolution():
+    def nodes(*types):
+        return [onnx.helper.make_node(kind, [], [], name=f"{kind}{i}") for i, kind in types]
+
+    graph = nodes(*enumerate(("Conv", "Relu", "Conv", "Relu", "ReduceMean", "Gemm", "Gemm")))
+    assert quantising._ends(graph) == ["Conv0", "Relu1", "Gemm5", "Gemm6"]
+    assert quantising._ends(graph[2:]) == []  # one convolution: all of it becomes int8
 
 
 def test_one_face_is_too_few(tmp_path):
