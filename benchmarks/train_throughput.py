@@ -3,7 +3,7 @@
 In turn, the bare forward, backward and step on one batch, and the loop as `mien train` runs it
 (loading, augmentation, averaging, clipping, step), on made-up faces; medians are told.
 
-    python benchmarks/train_throughput.py [recipes/mien-tiny.yaml] [--steps 20] [--rounds 5]
+    python benchmarks/train_throughput.py [recipes/mien-tiny-first.yaml] [--steps 20] [--rounds 5]
 """
 
 import argparse
@@ -78,7 +78,7 @@ def loop(config: TrainConfig, data: TensorData, steps: int) -> Run:
 def main() -> None:
     """Time both in turn and print the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("recipe", nargs="?", default="recipes/mien-tiny.yaml")
+    parser.add_argument("recipe", nargs="?", default="recipes/mien-tiny-first.yaml")
     for name, n in (("--steps", 20), ("--rounds", 5)):
         parser.add_argument(name, type=int, default=n)
     chosen = parser.parse_args()

@@ -1,6 +1,7 @@
 """Recipes: read, checked, written."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ pytest.importorskip("torch")
 pytest.importorskip("yaml")
 
 from mien.errors import DataError, UsageError
+from mien.runtime.store import bundled
 from mien.train.config import TrainConfig, field_help, load_config, save_config
 from mien.train.models import ARCHITECTURES
 from mien.train.trainer import fingerprint
@@ -116,6 +118,18 @@ def test_every_recipe_of_the_repository(path, tmp_path):
     assert config.keep == "last" or config.data.validation != config.data.train
     save_config(config, tmp_path / "copy.yaml")
     assert load_config(tmp_path / "copy.yaml") == config
+
+
+def test_bundled_models_are_trained_after_what_they_start_from_and_learn_from():
+    script = (FOLDER / "bundled.sh").read_text(encoding="utf-8")
+    stages = re.findall(r"mien-[a-z-]+", script[script.index("for stage") : script.index("done")])
+    before = set()
+    for stage in stages:
+        config = load_config(FOLDER / f"{stage}.yaml")
+        sources = {config.init, config.teacher, *config.distil.teachers, *config.release.average}
+        assert {source for source in sources if source} <= before, stage
+        before.add(f"runs/{stage}")
+    assert {f"runs/{name}" for name in bundled()} <= before
 
 
 def test_there_are_recipes():

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The four bundled models from nothing: each stage after those that it starts from or is taught by.
+#
+#   recipes/bundled.sh DATA
+#
+# DATA holds fer2013/fer2013.csv, fer2013/fer2013new.csv and, for mien-small-affect, affectnet/. It takes days
+# of one core; stopped at any time, the same command goes on where it was.
+set -eu
+recipes=$(dirname "$0")
+for stage in mien-small-first mien-small-second mien-base-first mien-small-third mien-base \
+    mien-small-fourth mien-small \
+    mien-tiny-first mien-tiny-second mien-tiny-third mien-tiny mien-small-affect; do
+    mien train "$recipes/$stage.yaml" --data "$1"
+done
+for model in mien-small mien-tiny mien-base mien-small-affect; do
+    mien export "runs/$model" --data "$1" --output "$model.onnx"
+done
