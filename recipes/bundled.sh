@@ -9,7 +9,8 @@ set -eu
 recipes=$(dirname "$0")
 for stage in mien-small-first mien-small-second mien-base-first mien-small-third mien-base \
     mien-small-fourth mien-small \
-    mien-tiny-first mien-tiny-second mien-tiny-third mien-tiny mien-small-affect; do
+    mien-tiny-first mien-tiny-second mien-tiny-third mien-tiny-fourth mien-tiny-fifth mien-tiny \
+    mien-small-affect; do
     mien train "$recipes/$stage.yaml" --data "$1"
 done
 for model in mien-small mien-tiny mien-base mien-small-affect; do

@@ -18,7 +18,7 @@ def test_models_md_is_up_to_date():
 
 # At most: parameters, multiply-accumulates, bytes. At least: FER+ accuracy.
 BUDGETS = {
-    "mien-tiny": (58_000, 20e6, 400_000, 0.84),
+    "mien-tiny": (58_000, 20e6, 400_000, 0.86),
     "mien-base": (6_000_000, 350e6, 4_500_000, 0.88),
     "mien-small": (1_500_000, 80e6, 1_200_000, 0.88),
     "mien-small-affect": (1_500_000, 80e6, 2_300_000, 0.85),
