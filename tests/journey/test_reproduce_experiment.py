@@ -13,7 +13,6 @@ pytest.importorskip("yaml")
 
 from synthetic_faces import faces, labels_of  # noqa: E402
 
-import mien  # noqa: E402
 from mien.errors import DataError, UsageError  # noqa: E402
 from mien.labels import SEVEN  # noqa: E402
 from mien.train.config import TrainConfig  # noqa: E402
@@ -341,8 +340,7 @@ def test_an_experiment_starts_from_a_model_that_comes_with_mien(tmp_path):
     assert not any(e.config.init for e in plan.experiments if e not in taught)
     assert list(plan.started) == [e.name for e in taught]
     told = plan.started["tiny"]
-    version = mien.load_classifier("mien-tiny").spec.version
-    assert told.startswith(f"started from `mien-tiny` {version}, trained with FER2013, Training")
+    assert told.startswith("started from `mien-tiny` 4, trained with FER2013, Training split")
 
 
 def test_the_students_are_fifty_times_cheaper_than_their_teacher(tmp_path):

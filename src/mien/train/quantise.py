@@ -5,8 +5,8 @@ Activations become unsigned, weights signed 8-bit numbers, weights with a scale 
 saturate: with full-range weights mien-tiny lost 3.7 points there, so weights keep to seven bits.
 A few activations reach far beyond the rest, and a scale for all of them cost 1.8 points: ranges
 are cut at a percentile, chosen on training faces by how near the answers stay to the float file's.
-The first convolution and the classifiers stay float, as is usual: they cost no time, and a third
-fewer of mien-small's labels change.
+The first convolution and the linear classifiers stay float, as is usual: they cost no time, and a
+third fewer of mien-small's labels change.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ def _quantise(source: Path, tried: Mapping[float, Path], x: Floats) -> None:
 
 
 def _ends(nodes: Sequence[NodeProto]) -> list[str]:
-    """The names of those before the second convolution, and of the classifiers.
+    """The names of those before the second convolution, and of the linear classifiers.
 
     A network of fewer convolutions has none: little would be left of it.
     """
