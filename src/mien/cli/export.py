@@ -71,15 +71,15 @@ def _onnx(run: Path, data: Path, output: Path, recipe: Path | None, int8: bool) 
     from mien.runtime.classify import load_classifier
     from mien.train.config import load_config
     from mien.train.export import export as write
-    from mien.train.network import averaged, load_run
+    from mien.train.network import averaged, load_run, renormed
     from mien.train.reliability import write_reliability
     from mien.train.run import read_splits
 
     made = load_run(run)
     if recipe is not None:
         made = made.with_release(load_config(recipe).release)
-    made = averaged(made)
     training, validation = read_splits(made.config, data)
+    made = renormed(averaged(made), training)
     released = made.config.release.precision
     if int8 and released == "fp16":
         raise UsageError("--int8 is made of a float32 file, and this recipe's release is fp16")

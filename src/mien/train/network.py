@@ -9,16 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mien.errors import DataError
 from mien.train import checkpoint
 from mien.train.config import TrainConfig, load_config
+from mien.train.data.loader import TensorData, plain_batches
+from mien.train.data.rows import Rows
 from mien.train.exported import exported_file, exported_weights
 from mien.train.models import build
 from mien.train.sections import ReleaseConfig
 from mien.types import Image
+
+#: Faces of a batch, and as many mirror images, that BatchNorm's statistics are measured on.
+_NORM_BATCH = 250
 
 WEIGHTS = {"last": "last.safetensors", "best": "best.safetensors"}
 
@@ -64,6 +70,35 @@ def averaged(run: Run) -> Run:
     model = copy.deepcopy(run.model)
     model.load_state_dict(mean)
     return replace(run, model=model)
+
+
+@torch.no_grad()
+def renormed(run: Run, training: Rows) -> Run:
+    """The run with BatchNorm's statistics of faces as they are, not as they were augmented.
+
+    Those that came of the training are of shifted, turned and blurred faces, and those of a mean of
+    weights are of no network at all; Izmailov et al. 2018 (section 3.2) take them anew for that.
+
+    Args:
+        run: as many faces are taken as its `release.norm_faces` says, none if that is 0.
+        training: its training faces. Those taken are evenly spaced; their mirror images count, too.
+    """
+    wanted = run.config.release.norm_faces
+    if not wanted:
+        return run
+    at = np.unique(np.linspace(0, len(training) - 1, wanted).astype(int))
+    faces = TensorData(training.take(at), (), run.config.model.size, "cpu")
+    model = copy.deepcopy(run.model)
+    norms = {m: m.momentum for m in model.modules() if isinstance(m, nn.BatchNorm2d)}
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over the batches
+        norm.train()
+    for x, _ in plain_batches(faces, _NORM_BATCH):
+        model(torch.cat([x, x.flip(-1)]))
+    for norm, momentum in norms.items():
+        norm.momentum = momentum
+    return replace(run, model=model.eval())
 
 
 def first_network(

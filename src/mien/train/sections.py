@@ -176,6 +176,9 @@ class ReleaseConfig:
     """Of the file: fp32; fp16, weights in half the bytes; int8, with a float file beside it."""
     average: tuple[str, ...] = ()
     """Run folders: the mean of their weights and this run's is what is exported."""
+    norm_faces: int = 0
+    """Training faces, as they are, to measure BatchNorm's statistics on again; 0 leaves those of
+    the augmented faces that it was trained with."""
     crop: str = CURRENT
     """The crop recipe for faces that a detector found."""
     weights: dict[str, float] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from mien.errors import DataError  # noqa: E402
 from mien.labels import EIGHT, SEVEN  # noqa: E402
 from mien.train import checkpoint  # noqa: E402
 from mien.train.config import TrainConfig, save_config  # noqa: E402
+from mien.train.data.loader import TensorData, plain_batches  # noqa: E402
 from mien.train.data.rows import AFFECT_LABELS, Rows  # noqa: E402
 from mien.train.models import build  # noqa: E402
 from mien.train.network import (  # noqa: E402
@@ -21,6 +22,7 @@ from mien.train.network import (  # noqa: E402
     first_network,
     grow_from,
     load_run,
+    renormed,
     start_from,
 )
 from mien.train.sections import ModelConfig, ReleaseConfig  # noqa: E402
@@ -128,6 +130,26 @@ def test_the_weights_of_runs_are_averaged_for_a_release(tmp_path):
     wider = saved_run(tmp_path / "d", 4, options={"features": 80})
     with pytest.raises(DataError, match="d is a run of another network than"):
         averaged(one.with_release(ReleaseConfig(average=(str(wider),))))
+
+
+def test_statistics_of_a_release_are_of_faces_as_they_are(tmp_path):
+    run = load_run(saved_run(tmp_path / "a", 0))
+    faces = np.random.default_rng(0).integers(0, 256, (12, 48, 48), dtype=np.uint8)
+    rows = Rows(faces, {}, {}, tuple(str(i) for i in range(12)))
+    assert renormed(run, rows) is run
+    few = run.with_release(ReleaseConfig(norm_faces=7))
+    model = renormed(few, rows).model
+    at = np.linspace(0, 11, 7).astype(int)
+    x, _ = next(plain_batches(TensorData(rows.take(at), (), 48, "cpu"), 7))
+    maps = run.model.stem(torch.cat([x, x.flip(-1)]))
+    name = next(k for k, m in model.named_modules() if isinstance(m, torch.nn.BatchNorm2d))
+    norm = model.get_submodule(name)
+    assert torch.allclose(norm.running_mean, maps.mean((0, 2, 3)), atol=1e-5)
+    assert torch.allclose(norm.running_var, maps.var((0, 2, 3)), rtol=1e-4)
+    assert not model.training and norm.momentum == run.model.get_submodule(name).momentum
+    assert not torch.equal(run.model.get_submodule(name).running_mean, norm.running_mean)
+    weights = [k for k in model.state_dict() if "running" not in k and "batches" not in k]
+    assert all(torch.equal(model.state_dict()[k], run.model.state_dict()[k]) for k in weights)
 
 
 def test_a_network_does_not_shrink_nor_grow_into_another():
