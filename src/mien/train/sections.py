@@ -177,8 +177,7 @@ class ReleaseConfig:
     average: tuple[str, ...] = ()
     """Run folders: the mean of their weights and this run's is what is exported."""
     norm_faces: int = 0
-    """Training faces, as they are, to measure BatchNorm's statistics on again; 0 leaves those of
-    the augmented faces that it was trained with."""
+    """So many training faces, not augmented, give BatchNorm its statistics again; 0 is none."""
     crop: str = CURRENT
     """The crop recipe for faces that a detector found."""
     weights: dict[str, float] = field(default_factory=dict)
