@@ -53,7 +53,8 @@ class AnswerSpec:
 
     Each head's calibrated log-probabilities less ``prior_strength`` times its log priors are turned
     into probabilities again, and these are averaged with the `weights`. A label that a head does
-    not have takes its probability from the heads that do.
+    not have takes its probability from the heads that do. A head's priors are its training shares,
+    or those that `priors` has.
     """
 
     weights: dict[str, float]
@@ -64,6 +65,10 @@ class AnswerSpec:
     """An answer whose probability lies below this is uncertain; 0 is never."""
     certain: float = 0.0
     """The part of the others that was right on the validation faces, at least."""
+    priors: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """By head, what is divided out in the place of its training shares."""
+    balance: str = ""
+    """The head whose labels were made equally frequent to measure `priors`; empty: none were."""
 
 
 @dataclass(frozen=True)
@@ -179,12 +184,21 @@ def _parse(raw: dict[str, Any]) -> ModelSpec:
         HeadSpec(h["name"], tuple(h["labels"]), h["temperature"], tuple(h["priors"]))
         for h in raw["heads"]
     )
-    fields["answer"] = AnswerSpec(**raw["answer"])
+    fields["answer"] = _parse_answer(raw["answer"], fields["heads"])
     fields["training_data"] = tuple(raw["training_data"])
     fields["failures"] = tuple(raw.get("failures", ()))
     if raw.get("affect") is not None:
         fields["affect"] = _parse_affect(**raw["affect"])
     return ModelSpec(**fields)
+
+
+def _parse_answer(raw: Mapping[str, Any], heads: tuple[HeadSpec, ...]) -> AnswerSpec:
+    priors = {name: tuple(parts) for name, parts in raw.get("priors", {}).items()}
+    labels = {head.name: head.labels for head in heads}
+    for name, parts in priors.items():
+        if len(parts) != len(labels[name]) or not all(part > 0 for part in parts):
+            raise ValueError(f"the priors of {name} are {parts}, not one above 0 for each label")
+    return AnswerSpec(**{**raw, "priors": priors})
 
 
 def _parse_affect(head: str, positions: dict[str, list[float]], source: str) -> AffectMap:

@@ -18,9 +18,10 @@ from short_runs import short_run  # noqa: E402
 from synthetic_faces import faces, write_recipe  # noqa: E402
 
 import mien  # noqa: E402
-from mien.errors import ModelError  # noqa: E402
+from mien.errors import ModelError, UsageError  # noqa: E402
 from mien.labels import EIGHT, SEVEN  # noqa: E402
 from mien.metrics import accuracy, nll  # noqa: E402
+from mien.runtime.classify import without_priors  # noqa: E402
 from mien.spec import HeadSpec  # noqa: E402
 from mien.train import export as exporting  # noqa: E402
 
@@ -103,6 +104,36 @@ def test_priors_are_the_shares_of_the_training_split(made):
     # Sixty faces in turn: nine of the first four labels, eight of the others, and one more each.
     assert spec.heads[0].priors[0] == pytest.approx(10 / 67, abs=1e-5)
     assert spec.heads[0].priors[6] == pytest.approx(9 / 67, abs=1e-5)
+
+
+def test_measured_priors_make_every_label_equally_frequent_on_balanced_faces(made, tmp_path):
+    run, validation, path, _ = made
+    release = dataclasses.replace(
+        run.config.release, balance="fer2013", prior_strength={"fer2013": 1.0, "ferplus": 1.0}
+    )
+    spec = exporting.export(run.with_release(release), validation, tmp_path / "even.onnx")
+    assert spec.answer.balance == "fer2013"
+    assert set(spec.answer.priors) == {"fer2013", "ferplus"}
+    logits = mien.load_classifier(tmp_path / "even.onnx").logits(validation.images)
+    truth = validation.targets["fer2013"].argmax(axis=1)
+    weights = (1 / np.bincount(truth))[truth]
+    for name, priors in spec.answer.priors.items():
+        assert sum(priors) == pytest.approx(1, abs=1e-4)
+        told = without_priors(spec, name, logits[name])[:, :7]
+        told = told / told.sum(axis=1, keepdims=True)  # of the seven that fer2013 has
+        assert (weights @ told) / weights.sum() == pytest.approx(1 / 7, abs=1e-3)
+    # Contempt, which fer2013 does not have, is neither favoured nor held back.
+    plus = np.log(spec.answer.priors["ferplus"])
+    assert plus[7] == pytest.approx(plus[:7].mean(), abs=1e-3)
+    assert mien.load_classifier(path).spec.answer.priors == {}  # what was not asked for
+
+
+def test_priors_cannot_be_measured_on_a_head_that_is_not_there(made, tmp_path):
+    run, validation, _, _ = made
+    other = run.with_release(dataclasses.replace(run.config.release, balance="rafdb"))
+    with pytest.raises(UsageError, match=r"release\.balance is 'rafdb'.*fer2013, ferplus"):
+        exporting.export(other, validation, tmp_path / "none.onnx")
+    assert not (tmp_path / "none.onnx").exists()
 
 
 def test_the_figures_inside_are_those_of_the_file(made):

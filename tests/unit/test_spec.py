@@ -17,7 +17,8 @@ def read(raw):
 
 
 def full_spec():
-    rule = AnswerSpec({"ferplus": 0.7, "fer2013": 0.3}, {"ferplus": 0.5}, 1.25, "measured")
+    rule = AnswerSpec({"ferplus": 0.7, "fer2013": 0.3}, {"ferplus": 0.5}, 1.25, "measured",
+                      priors={"fer2013": (0.4, *[0.1] * 6)}, balance="fer2013")  # fmt: skip
     return make_spec(
         answer=rule,
         metrics={"ferplus_accuracy": 0.81},
@@ -35,6 +36,29 @@ def test_round_trip():
     assert [head.labels for head in again.heads] == [EIGHT, SEVEN]
     assert again.training_data[1] == "FER+ — voté"
     assert again.to_json() == spec.to_json()
+
+
+def test_files_from_before_there_were_measured_priors_divide_training_shares_out():
+    raw = asdict(full_spec())
+    for name in ("priors", "balance"):
+        del raw["answer"][name]
+    rule = read(raw).answer
+    assert (rule.priors, rule.balance, rule.temperature) == ({}, "", 1.25)
+
+
+@pytest.mark.parametrize("parts", [[0.5, 0.5], [1 / 8] * 8, [0.0, *[1 / 6] * 6], [-1.0] * 7])
+def test_priors_that_do_not_fit_their_head_are_damage(parts):
+    raw = asdict(full_spec())
+    raw["answer"]["priors"] = {"fer2013": parts}
+    with pytest.raises(ModelError, match=r"some\.onnx.*priors of fer2013"):
+        read(raw)
+
+
+def test_priors_of_a_head_that_is_not_there_are_damage():
+    raw = asdict(full_spec())
+    raw["answer"]["priors"] = {"rafdb": [1 / 7] * 7}
+    with pytest.raises(ModelError, match=r"some\.onnx.*rafdb"):
+        read(raw)
 
 
 def test_the_text_is_plain_json():

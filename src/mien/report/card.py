@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mien.labels import EIGHT
@@ -112,7 +112,8 @@ def _answer(spec: ModelSpec) -> str:
     parts = []
     for name, weight in spec.answer.weights.items():
         strength = spec.answer.prior_strength.get(name, 0)
-        parts.append(f"{weight:g} x `{name}`, priors divided out by {strength:g}")
+        kind = "measured priors" if name in spec.answer.priors else "priors"
+        parts.append(f"{weight:g} x `{name}`, {kind} divided out by {strength:g}")
     return "; ".join(parts) + (f". {spec.answer.why}" if spec.answer.why else "")
 
 
@@ -204,12 +205,22 @@ def _table(header: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def _heads(spec: ModelSpec) -> list[str]:
-    told = [_head(head) for head in spec.heads if head.priors]
+    told = [_head(head, spec) for head in spec.heads if head.priors]
     return ["### Heads", "", *told] if told else []
 
 
-def _head(head: HeadSpec) -> str:
-    priors = ", ".join(
-        f"{label} {100 * p:.1f} %" for label, p in zip(head.labels, head.priors, strict=True)
-    )
-    return f"Head `{head.name}`: temperature {head.temperature:g}; training shares {priors}.\n"
+def _head(head: HeadSpec, spec: ModelSpec) -> str:
+    shares = _shares(head.labels, head.priors, 1)
+    told = f"Head `{head.name}`: temperature {head.temperature:g}; training shares {shares}.\n"
+    if measured := spec.answer.priors.get(head.name):
+        told += (
+            "\nThe answer divides out of it what it expects of validation faces on which the "
+            f"labels of `{spec.answer.balance}` are equally frequent: "
+            f"{_shares(head.labels, measured, 2)}.\n"
+        )
+    return told
+
+
+def _shares(labels: Sequence[str], parts: Sequence[float], digits: int) -> str:
+    told = (f"{label} {100 * p:.{digits}f} %" for label, p in zip(labels, parts, strict=True))
+    return ", ".join(told)

@@ -175,7 +175,8 @@ def without_priors(spec: ModelSpec, name: str, logits: Floats) -> Floats:
     head, strength = spec.head(name), spec.answer.prior_strength.get(name, 0.0)
     adjusted = logits / np.float32(head.temperature)
     if strength:
-        adjusted = adjusted - np.float32(strength) * np.log(np.asarray(head.priors, np.float32))
+        priors = np.asarray(spec.answer.priors.get(name, head.priors), np.float32)
+        adjusted = adjusted - np.float32(strength) * np.log(priors)
     return softmax(adjusted)
 
 

@@ -7,6 +7,11 @@ import numpy as np
 from mien.metrics import Codes, expected_calibration_error, nll, softmax
 from mien.types import Floats
 
+#: `even_priors` ends after so many turns, or as soon as every mean is so near to 1/k, as a part.
+_TURNS, _NEAR = 1000, 1e-4
+#: A mean probability counts as at least this much, or a label that is never told would never end.
+_LEAST = 1e-9
+
 
 def fit_temperature(logits: Floats, truth: Codes, *, balanced: bool = False) -> float:
     """The temperature in [0.25, 4] that makes the negative log-likelihood smallest.
@@ -32,6 +37,31 @@ def fit_temperature(logits: Floats, truth: Codes, *, balanced: bool = False) -> 
         else:
             low = left
     return float(np.exp((low + high) / 2))
+
+
+def even_priors(logits: Floats, weights: Floats) -> Floats:
+    """The priors that, divided out, leave every label the same mean probability.
+
+    A head that was taught votes expects more of some labels than its training shares say: its
+    neutral is what is voted where nobody agrees. So they are measured: on faces whose `weights`
+    make all classes equally frequent its probabilities are scaled, label by label and face by face
+    in turns, until each label has a mean of 1/k (Sinkhorn & Knopp 1967).
+
+    Args:
+        logits: (n, k), calibrated, of faces that were not trained on.
+        weights: (n,) how much each face counts.
+
+    Returns:
+        (k,), with a sum of 1.
+    """
+    parts = (weights / weights.sum())[:, None]
+    shift = np.zeros(logits.shape[1], np.float32)
+    for _ in range(_TURNS):
+        means = (parts * softmax(logits + shift)).sum(axis=0)
+        shift -= np.log(np.maximum(means, _LEAST) * len(means)).astype(np.float32)
+        if np.abs(means * len(means) - 1).max() < _NEAR:
+            break
+    return np.asarray(softmax(-shift[None])[0], np.float32)
 
 
 def cross_fitted(logits: Floats, truth: Codes, folds: int = 2, *, balanced: bool = False) -> Floats:

@@ -14,14 +14,14 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from mien.errors import ModelError
+from mien.errors import ModelError, UsageError
 from mien.evaluate import measure_affect, measure_probabilities
 from mien.io.sinks import make_folder
 from mien.labels import CIRCUMPLEX, CIRCUMPLEX_SOURCE, EIGHT
 from mien.metrics import Codes, expected_calibration_error, softmax
 from mien.runtime.classify import Classifier, answer, load_classifier
 from mien.spec import ANSWER, KEY, AffectMap, AnswerSpec, HeadSpec, InputSpec, ModelSpec
-from mien.train.calibrate import cross_fitted_ece, fit_temperature
+from mien.train.calibrate import cross_fitted_ece, even_priors, fit_temperature
 from mien.train.certainty import certainty_figures, fit_threshold
 from mien.train.data.loader import STD_FLOOR
 from mien.train.data.rows import AFFECT, Rows
@@ -119,7 +119,7 @@ def calibrated_spec(run: Run, draft: Classifier, rows: Rows) -> ModelSpec:
         temperatures[head], told = calibrate(head, logits[head][known], truth, run.labels[head])
         figures.update(told)
     heads = _heads(run, temperatures)
-    rule = answer_rule(run, heads)
+    rule = with_priors(answer_rule(run, heads), heads, logits, rows, run.config.release.balance)
     spec = describe(run, figures, heads, rule)
     truth, known = answer_truth(rows)
     mixed = np.log(answer(spec, {head: part[known] for head, part in logits.items()}))
@@ -177,6 +177,49 @@ def answer_rule(run: Run, heads: tuple[HeadSpec, ...]) -> AnswerSpec:
     if missing and len(covered) < 7:
         raise ModelError(f"the heads {', '.join(weights)} do not know {', '.join(missing)}")
     return AnswerSpec(dict(weights), dict(release.prior_strength), 1.0, release.why)
+
+
+def with_priors(
+    rule: AnswerSpec,
+    heads: tuple[HeadSpec, ...],
+    logits: Mapping[str, Floats],
+    rows: Rows,
+    balance: str,
+) -> AnswerSpec:
+    """The rule with priors that are measured where the labels of the head `balance` are even.
+
+    Of the rows that have such a label, each class weighs the same. Labels that `balance` does not
+    have, as FER2013 has no contempt, are neither favoured nor held back: their prior is the
+    geometric mean of the others'. Without `balance`, the rule stays as it is.
+
+    Args:
+        rule: the answer's.
+        heads: with their temperatures.
+        logits: (n, k) by head, of `rows`.
+        rows: faces that were not trained on.
+        balance: a head's name, or empty.
+
+    Raises:
+        UsageError: `balance` is no head with classes that `rows` have labels for.
+    """
+    if not balance:
+        return rule
+    if balance == AFFECT or balance not in rows.targets:
+        there = ", ".join(head for head in rows.targets if head != AFFECT)
+        raise UsageError(f"release.balance is {balance!r}; the heads with classes are: {there}")
+    known = np.flatnonzero(rows.labelled(balance))
+    truth = rows.targets[balance][known].argmax(axis=1)
+    weights = 1 / np.bincount(truth)[truth]
+    priors = {}
+    for head in heads:
+        if head.name not in rule.weights:
+            continue
+        shared = [i for i, label in enumerate(head.labels) if label in rows.labels[balance]]
+        measured = even_priors(logits[head.name][known][:, shared] / head.temperature, weights)
+        every = np.full(len(head.labels), np.exp(np.log(measured).mean()))
+        every[shared] = measured
+        priors[head.name] = tuple(float(f"{p:.5g}") for p in every / every.sum())
+    return replace(rule, priors=priors, balance=balance)
 
 
 def describe(

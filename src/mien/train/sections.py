@@ -184,6 +184,8 @@ class ReleaseConfig:
     """Weight of each head in the default answer; empty is the head with the most labels alone."""
     prior_strength: dict[str, float] = field(default_factory=dict)
     """How far each head's class priors are divided out in the default answer, 0 to 1."""
+    balance: str = ""
+    """The head on whose labels, made equally frequent, those priors are measured; empty: none."""
     why: str = ""
     """What the two settings above were chosen on."""
     affect: str = "answer"

@@ -7,6 +7,7 @@ import pytest
 from tiny_model import make_spec
 
 from mien.report.card import card, cards
+from mien.spec import AnswerSpec
 
 
 @pytest.fixture
@@ -114,6 +115,18 @@ def test_known_failures_are_a_list(path):
 def test_heads_are_told_with_their_priors(path):
     text = card(make_spec(), path)
     assert "Head `ferplus`: temperature 1; training shares neutral 36.0 %, happiness 26.0 %" in text
+
+
+def test_measured_priors_are_told_with_what_they_were_measured_on(path):
+    assert "divides out" not in card(make_spec(), path)
+    measured = {"fer2013": (0.4, *[0.1] * 6)}
+    rule = AnswerSpec({"fer2013": 1.0}, {"fer2013": 0.5}, priors=measured, balance="fer2013")
+    text = card(make_spec(answer=rule), path)
+    assert "1 x `fer2013`, measured priors divided out by 0.5 |" in text
+    assert (
+        "expects of validation faces on which the labels of `fer2013` are equally frequent: "
+        "neutral 40.00 %, happiness 10.00 %"
+    ) in text
 
 
 def test_every_model_has_its_card(path):

@@ -199,6 +199,17 @@ def test_priors_are_divided_out(strength):
     assert got == pytest.approx(bayes / bayes.sum(), abs=1e-5)
 
 
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_measured_priors_take_the_place_of_training_shares(strength):
+    measured = (0.3, 0.2, 0.05, 0.1, 0.05, 0.1, 0.15, 0.05)
+    rule = AnswerSpec({"ferplus": 1.0}, {"ferplus": strength}, priors={"ferplus": measured})
+    bayes = expected(PLUS, "right") / np.array(measured) ** strength
+    assert answered(rule) == pytest.approx(bayes / bayes.sum(), abs=1e-5)
+    others = AnswerSpec({"ferplus": 1.0}, {"ferplus": strength}, priors={"fer2013": measured[:7]})
+    shares = expected(PLUS, "right") / np.array(FERPLUS_PRIORS) ** strength
+    assert answered(others) == pytest.approx(shares / shares.sum(), abs=1e-5)
+
+
 def test_priors_act_after_the_temperature():
     heads = (heated(PLUS, 2.0), TEN13)
     got = answered(AnswerSpec({"ferplus": 1.0}, {"ferplus": 1.0}), heads)

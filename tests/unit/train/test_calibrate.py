@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mien.metrics import nll, softmax
-from mien.train.calibrate import cross_fitted, cross_fitted_ece, fit_temperature
+from mien.train.calibrate import cross_fitted, cross_fitted_ece, even_priors, fit_temperature
 
 
 def drawn(temperature, n=20_000, k=7, seed=0):
@@ -68,3 +68,42 @@ def test_each_half_has_the_other_halfs_temperature():
         temperature = fit_temperature(logits[other], truth[other])
         assert told[mine] == pytest.approx(softmax(logits[mine], temperature), abs=1e-6)
     assert told.sum(axis=1) == pytest.approx(np.ones(401), abs=1e-5)
+
+
+def means(logits, weights, priors):
+    told = softmax(logits - np.log(priors))
+    return (weights[:, None] * told).sum(axis=0) / weights.sum()
+
+
+def test_divided_by_even_priors_every_label_is_told_equally_often():
+    generator = np.random.default_rng(3)
+    logits = (3 * generator.standard_normal((500, 7)) + np.arange(7)).astype(np.float32)
+    weights = generator.uniform(0.1, 5, 500)
+    priors = even_priors(logits, weights)
+    assert priors.sum() == pytest.approx(1, abs=1e-6)
+    assert means(logits, weights, priors) == pytest.approx(1 / 7, abs=1e-4)
+    assert np.abs(means(logits, np.ones(500), priors) - 1 / 7).max() > 0.005  # weights count
+    assert (np.diff(priors) > 0).all()  # what is told too often has the larger prior
+
+
+def test_even_priors_of_a_head_that_only_repeats_the_shares_are_the_shares():
+    shares = np.array([0.5, 0.3, 0.2], np.float32)
+    logits = np.log(np.repeat(shares[None], 10, axis=0))
+    assert even_priors(logits, np.ones(10)) == pytest.approx(shares, abs=1e-4)
+
+
+def test_even_priors_of_a_head_that_favours_a_label_find_the_favour():
+    # Two classes, seen equally clearly; the head was taught four times as many of the first.
+    clear = np.array([[2.0, 0.0], [0.0, 2.0]] * 50, np.float32)
+    favoured = clear + np.log(np.array([0.8, 0.2], np.float32))
+    assert even_priors(favoured, np.ones(100)) == pytest.approx([0.8, 0.2], abs=1e-3)
+    # With the first class nine times as frequent, weights make up for it.
+    at = np.array([0] * 90 + [1] * 10)
+    weights = 1 / np.bincount(at)[at]
+    assert even_priors(favoured[at], weights) == pytest.approx([0.8, 0.2], abs=1e-3)
+
+
+def test_a_label_that_is_never_told_ends():
+    logits = np.tile(np.array([0.0, 0.0, -1000.0], np.float32), (5, 1))
+    priors = even_priors(logits, np.ones(5))
+    assert np.isfinite(priors).all()

@@ -39,13 +39,13 @@ export function softmax(logits, temperature = 1) {
 
 // The default answer over the eight expressions; `logits` are arrays by head.
 export function answer(spec, logits) {
-  const { weights, prior_strength: strengths, temperature } = spec.answer;
+  const { weights, prior_strength: strengths, priors = {}, temperature } = spec.answer;
   const total = EIGHT.map(() => 0), mass = EIGHT.map(() => 0);
   for (const [name, weight] of Object.entries(weights)) {
     const head = spec.heads.find((one) => one.name === name);
-    const strength = strengths[name] ?? 0;
+    const strength = strengths[name] ?? 0, divided = priors[name] ?? head.priors;
     const adjusted = Array.from(logits[name], (v, i) =>
-      v / head.temperature - (strength ? strength * Math.log(head.priors[i]) : 0));
+      v / head.temperature - (strength ? strength * Math.log(divided[i]) : 0));
     softmax(adjusted).forEach((part, i) => {
       const column = EIGHT.indexOf(head.labels[i]);
       total[column] += weight * part;
