@@ -8,10 +8,12 @@ pictures (even numbers) chooses, the other half (odd) checks the choice. FER+ ma
 PublicTest are shown beside it: what the correction costs on the training data's own mixture.
 
 Two ways to mix heads are compared: the mean of their probabilities, which is what mien does, and
-their product, the weighted mean of log-probabilities. "nll" is the negative log-likelihood on the
-checking half; "most" the share of the class that is called most often. The last table shows what
-temperatures of the answer do: the file's, fitted on PublicTest's own mixture; one fitted on
-PublicTest with all classes weighing the same; none.
+their product, the weighted mean of log-probabilities. What is divided out are the heads' training
+shares, by several strengths, or priors that are measured: those with which each head tells every
+label equally often on PublicTest with FER2013's classes made even (`mien.train.export`). "nll" is
+the negative log-likelihood on the checking half; "most" the share of the class that is called most
+often. The last table shows what temperatures of the answer do: the file's, fitted on PublicTest's
+own mixture; one fitted on PublicTest with all classes weighing the same; none.
 """
 
 import argparse
@@ -30,6 +32,7 @@ from mien.runtime.classify import answer, without_priors
 from mien.spec import AnswerSpec
 from mien.train.calibrate import fit_temperature
 from mien.train.data import fer2013
+from mien.train.export import with_priors
 
 GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -48,6 +51,14 @@ def rules():
         if weight == 1:
             weights = {"ferplus": 0.01, "fer2013": 0.99}  # contempt has to come from somewhere
         yield AnswerSpec(weights, {"ferplus": plus, "fer2013": seven})
+
+
+def measured_rules(spec, logits, rows):
+    """The mixtures of heads whose priors are measured on PublicTest, logits (n, k) by head."""
+    for weight in (0.0, 0.3, 0.5, 0.7, 1.0):
+        plain = AnswerSpec({"ferplus": max(0.01, round(1 - weight, 2)), "fer2013": weight}, {})
+        rule = with_priors(plain, spec.heads, logits, rows, "fer2013")
+        yield replace(rule, prior_strength=dict.fromkeys(rule.weights, 1.0))
 
 
 def product(spec, logits):
@@ -94,11 +105,13 @@ def main():
     logits = classifier.logits(pictures.crops(size, recipe(classifier.spec.input.crop)))
     rows = fer2013.read(options.fer2013, ["PublicTest"])[0]
     known = rows.labelled("ferplus")
-    public = classifier.logits(rows.images[known])
+    every = classifier.logits(rows.images)
+    public = {head: part[known] for head, part in every.items()}
     truth = rows.targets["ferplus"][known].argmax(axis=1)
     choosing = pictures.numbers % 2 == 0
     table = []
-    for rule, mix in itertools.product(rules(), (answer, product)):
+    kinds = [*rules(), *measured_rules(classifier.spec, every, rows)]
+    for rule, mix in itertools.product(kinds, (answer, product)):
         spec = replace(classifier.spec, answer=rule)
         there = mix(spec, public)
         temperature = fit_temperature(np.log(np.maximum(there, 1e-9)), truth, balanced=True)
@@ -119,10 +132,12 @@ def main():
     for title, mix in (("mean of the heads", answer), ("product of the heads", product)):
         print(title)
         mine = [row for row in table if row[-1] is mix]
-        plain = [row for row in mine if not any(row[-2].prior_strength.values())]
-        for *figures, rule, _ in [*mine[:12], *plain]:
+        shares = [row for row in mine if not row[-2].priors]
+        plain = [row for row in shares if not any(row[-2].prior_strength.values())]
+        measured = [row for row in mine if row[-2].priors]
+        for *figures, rule, _ in [*measured, *shares[:12], *plain]:
             told = "  ".join(f"{v:.3f}" for v in figures)
-            print(told, rule.weights, rule.prior_strength)
+            print(told, rule.weights, "measured" if rule.priors else rule.prior_strength)
     print("\n".join(temperature_lines(classifier.spec, logits, codes, public, truth)))
 
 
