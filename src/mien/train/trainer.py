@@ -45,7 +45,7 @@ _NEWER_FIELDS = (
     *(("", "init"), ("", "grow"), ("", "teacher"), ("", "head_weights"), ("", "freeze_epochs")),
     *(("data", "relabel"), ("data", "options"), ("data", "sampler"), ("optim", "backbone_lr")),
     *(("data", "path"), ("data", "also"), ("augment", "gamma"), ("augment", "blur")),
-    ("augment", "noise"),
+    *(("augment", "noise"), ("augment", "small")),
 )
 _NEWER_SECTIONS = ("loss", "distil")
 

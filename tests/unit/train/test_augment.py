@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mien.train.data.augment import AugmentConfig, augment, blur  # noqa: E402
+from mien.train.data.augment import AugmentConfig, augment, blur, shrink  # noqa: E402
 
 SIDE = 48
 STILL = {"flip": 0.0, "rotate": 0.0, "shift": 0.0, "scale": 0.0}
@@ -123,6 +123,7 @@ EVERYTHING = AugmentConfig(
     contrast=0.5,
     gamma=0.4,
     blur=0.8,
+    small=0.3,
     noise=6.0,
     erase=0.5,
 )
@@ -272,7 +273,39 @@ def test_noise_stays_within_the_grey_levels():
         assert (out != level).any()
 
 
-@pytest.mark.parametrize("part", ["gamma", "blur", "noise"])
+def test_some_faces_are_shown_as_if_they_had_been_small():
+    x = noise(600)
+    out = shrink(x, AugmentConfig(small=0.3), seeded())
+    changed = (out != x).flatten(1).any(dim=1)
+    assert 0.24 < changed.float().mean() < 0.36
+    assert torch.equal(out[~changed], x[~changed])
+    # Noise is averaged away, the light of a picture stays.
+    assert (out[changed].std(dim=(1, 2, 3)) < 0.75 * x[changed].std(dim=(1, 2, 3))).all()
+    assert (out.mean(dim=(1, 2, 3)) - x.mean(dim=(1, 2, 3))).abs().max() < 6
+    assert out.min() >= 0 and out.max() <= 255
+
+
+def test_small_faces_have_a_quarter_to_two_thirds_of_the_side():
+    """A point's light is as wide as the pixels of the small picture are."""
+    widths = []
+    for seed in range(200):
+        out = shrink(point(), AugmentConfig(small=1.0), seeded(seed))
+        lit = (out[0, 0] > 0.5).any(dim=0).sum()
+        widths.append(int(lit))
+    # Bilinear both ways: a point reaches about three small pixels, of 1.5 to 4 large ones.
+    assert 4 <= min(widths) <= 6
+    assert 11 <= max(widths) <= 17
+    assert len(set(widths)) > 6
+
+
+def test_a_small_face_stays_where_it_is():
+    x = blob(20, 30, n=50)
+    out = shrink(x, AugmentConfig(small=1.0), seeded())
+    assert (out != x).any()
+    assert (centres(out) - centres(x)).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("part", ["gamma", "blur", "noise", "small"])
 def test_zero_turns_the_newer_parts_off_without_moving_the_others(part):
     """What else is drawn does not change with a part that is off: old runs can be repeated."""
     x = noise(8)

@@ -32,6 +32,8 @@ class AugmentConfig:
     """Largest logarithm of the exponent that bends the grey levels, either way."""
     blur: float = 0.0
     """Largest deviation of a Gaussian blur, pixels."""
+    small: float = 0.0
+    """Chance that a face is shown as if it had been seen a quarter to two thirds as large."""
     noise: float = 0.0
     """Largest deviation of Gaussian noise, grey levels of 255."""
     erase: float = 0.0
@@ -43,6 +45,8 @@ def augment(x: Tensor, config: AugmentConfig, generator: Generator, size: int) -
     x = affine(x, config, generator, size)
     if config.blur:
         x = blur(x, config, generator)
+    if config.small:
+        x = shrink(x, config, generator)
     x = tone(x, config, generator)
     if config.gamma:
         x = bend(x, config, generator)
@@ -87,6 +91,21 @@ def blur(x: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
         y = F.pad(x, (2, 2, 0, 0) if axis == 3 else (0, 0, 2, 2), "replicate")
         a, b, c, d, e = (y.narrow(axis, i, n) for i in range(5))
         x = (c + one * (b + d) + two * (a + e)) / whole
+    return x
+
+
+def shrink(x: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
+    """Shrink some of the crops, all to one size, and enlarge them again: small faces, and blur."""
+    n, side = len(x), x.shape[-1]
+    chosen = (1 + _uniform((n,), generator, x)) / 2 < config.small
+    part = 0.25 + 0.42 * float(torch.rand((), generator=generator))
+    if not chosen.any():
+        return x
+    few = F.interpolate(
+        x[chosen], (max(1, round(part * side)),) * 2, mode="bilinear", antialias=True
+    )
+    x = x.clone()
+    x[chosen] = F.interpolate(few, (side, side), mode="bilinear", align_corners=False)
     return x
 
 
