@@ -17,6 +17,7 @@ from mien.io.images import ENOUGH, MAX_PIXELS, ImageSource
 from mien.io.sources import open_source, read
 from mien.report.table import dataframe, to_dict
 from mien.runtime.classify import DEFAULT_MODEL, Classifier, load_classifier
+from mien.runtime.prior import shares
 from mien.runtime.session import Device
 from mien.runtime.store import resolve
 from mien.types import Face, Faces, Floats, Frame, Image, Observation, Scores, Unreadable
@@ -49,6 +50,8 @@ class Options:
     """CPU threads of the classifier."""
     mirror: bool = False
     """Look at each face's mirror image, too: more often right, and twice the classifier's time."""
+    prior: str = ""
+    """Expected shares of expressions, as in neutral=0.6,contempt=0; by default all are alike."""
 
     @property
     def enough(self) -> int | None:
@@ -93,6 +96,7 @@ class Analyzer:
     def __init__(self, options: Options = Options()) -> None:
         self.options = options
         resolve(options.model)  # a name that there is not is told before any work
+        shares(options.prior)
         self.detector: Detector = load_detector(
             options.detector,
             min_score=options.min_score,
@@ -117,6 +121,7 @@ class Analyzer:
                 device=chosen.device,
                 threads=chosen.threads,
                 mirror=chosen.mirror,
+                prior=chosen.prior,
             )
             pool.shutdown(wait=False)
         return self._loading

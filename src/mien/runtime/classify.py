@@ -11,6 +11,7 @@ from mien.errors import ModelError, UsageError
 from mien.faces.crop import resize, to_grey
 from mien.labels import EIGHT
 from mien.metrics import softmax
+from mien.runtime.prior import Prior, expecting, shares
 from mien.runtime.session import Device, device_of, open_session
 from mien.runtime.store import resolve
 from mien.spec import ANSWER, AffectMap, ModelSpec
@@ -30,13 +31,21 @@ class Classifier:
         spec: what the file says about itself.
         device: what it really runs on.
         mirror: whether it looks at each crop's mirror image, too.
+        expected: how frequent each expression is expected to be, (8,); None is all alike.
     """
 
     def __init__(
-        self, session: Any, spec: ModelSpec, *, batch: int = BATCH, mirror: bool = False
+        self,
+        session: Any,
+        spec: ModelSpec,
+        *,
+        batch: int = BATCH,
+        mirror: bool = False,
+        prior: Prior = "",
     ) -> None:
         self.spec = spec
         self.mirror = mirror
+        self.expected = shares(prior)
         self.device = device_of(session)
         self._session = session
         self._batch = batch
@@ -68,7 +77,7 @@ class Classifier:
         if labels is not None:
             head = self.spec.head(labels)
             return Scores(softmax(logits[head.name], head.temperature), head.labels)
-        told = answer(self.spec, logits)
+        told = expecting(answer(self.spec, logits), self.expected)
         valence, arousal = affect_of(self.spec, logits, told)
         return Scores(told, EIGHT, valence, arousal, self.spec.answer.threshold)
 
@@ -121,6 +130,7 @@ def load_classifier(
     device: Device = "cpu",
     threads: int = 1,
     mirror: bool = False,
+    prior: Prior = "",
 ) -> Classifier:
     """Load a bundled model by name, or any file that `mien export` wrote.
 
@@ -130,15 +140,18 @@ def load_classifier(
         threads: CPU threads inside one operator.
         mirror: look at each crop's mirror image, too, and take the mean: more often right, at twice
             the time.
+        prior: the shares that expressions have among your faces, such as "neutral=0.6,contempt=0";
+            those not named share the rest. The default answer takes all eight for equally frequent.
 
     Raises:
         ModelError: no such model, or a file that is damaged or without mien metadata.
-        UsageError: a device that is not there.
+        UsageError: a device that is not there, or a prior that cannot be.
     """
     path = resolve(model)
     session = open_session(path, device=device, threads=threads)
     metadata = session.get_modelmeta().custom_metadata_map
-    return Classifier(session, ModelSpec.from_metadata(metadata, str(path)), mirror=mirror)
+    spec = ModelSpec.from_metadata(metadata, str(path))
+    return Classifier(session, spec, mirror=mirror, prior=prior)
 
 
 def standardise(x: Floats, floor: float) -> Floats:

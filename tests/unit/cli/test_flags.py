@@ -29,6 +29,7 @@ FLAGS = {
         --device auto|cpu|cuda cpu
         --threads int 1
         --mirror switch False
+        --prior str
         --jobs int 0
         --quiet switch False
     """,
@@ -56,6 +57,7 @@ FLAGS = {
         --device auto|cpu|cuda cpu
         --threads int 1
         --mirror switch False
+        --prior str
         --no-faces switch False
         --blur switch False
         --one-thread switch False
@@ -77,6 +79,7 @@ FLAGS = {
         --device auto|cpu|cuda cpu
         --threads int 1
         --mirror switch False
+        --prior str
         --quiet switch False
     """,
     "serve": """
@@ -91,6 +94,7 @@ FLAGS = {
         --max-faces int None
         --max-side int 640
         --mirror switch False
+        --prior str
         --workers int 0
         --max-pixels int 25000000
         --max-mb int 20
@@ -123,7 +127,7 @@ def written_out(action):
     kind += {"_AppendAction": "..."}.get(type(action).__name__, "")
     kind += action.nargs if action.nargs in ("*", "?") else ""
     default = "required" if action.required else action.default
-    return f"{' '.join(action.option_strings or [action.dest])} {kind} {default}"
+    return f"{' '.join(action.option_strings or [action.dest])} {kind} {default}".rstrip()
 
 
 @pytest.mark.parametrize("verb", FLAGS)

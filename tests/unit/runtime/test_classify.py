@@ -87,6 +87,18 @@ def test_the_mirror_image_is_looked_at_where_that_is_asked(folder, tiny, noise):
     assert np.abs(both(noise).probabilities - tiny(noise).probabilities).max() > 0.01
 
 
+def test_expected_shares_weigh_the_answer_and_no_single_head(folder, tiny, noise):
+    told = load_classifier(write_model(folder / "prior.onnx"), prior="neutral=0.65,contempt=0")
+    want = tiny(noise).probabilities * np.array([0.65, *[0.35 / 6] * 6, 0])
+    got = told(noise)
+    assert got.probabilities == pytest.approx(want / want.sum(axis=1, keepdims=True), abs=1e-5)
+    assert got.probabilities.dtype == np.float32
+    for labels in ("ferplus", "fer2013"):
+        assert np.array_equal(
+            told(noise, labels=labels).probabilities, tiny(noise, labels=labels).probabilities
+        )
+
+
 def test_scores_are_float32_rows_that_sum_to_one(tiny, noise):
     for labels, k in ((None, 8), ("ferplus", 8), ("fer2013", 7)):
         got = tiny(noise, labels=labels).probabilities
