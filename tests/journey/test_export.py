@@ -18,6 +18,7 @@ from short_runs import short_run  # noqa: E402
 from synthetic_faces import faces, write_recipe  # noqa: E402
 
 import mien  # noqa: E402
+from mien.cli.main import main  # noqa: E402
 from mien.errors import ModelError, UsageError  # noqa: E402
 from mien.labels import EIGHT, SEVEN  # noqa: E402
 from mien.metrics import accuracy, nll  # noqa: E402
@@ -249,14 +250,47 @@ def test_another_release_section(made):
     run = made[0]
     release = dataclasses.replace(run.config.release, name="other", weights={"ferplus": 1.0})
     other = run.with_release(release)
-    assert exporting.answer_rule(other, made[3].heads).weights == {"ferplus": 1.0}
-    assert exporting.describe(other, {}, (), made[3].answer).name == "other"
+    assert exporting.answer_rule(release, made[3].heads).weights == {"ferplus": 1.0}
+    assert exporting.describe(other).name == "other"
     assert other.model is run.model
+
+
+def test_an_exported_file_is_fitted_again_as_its_run_would_be(made, tmp_path):
+    run, validation, path, spec = made
+    release = dataclasses.replace(
+        run.config.release, version="2", balance="fer2013", weights={"ferplus": 1.0},
+        prior_strength={"ferplus": 1.0}, failures=("Night.",), figures={"ckplus_answer_n": 9},
+    )  # fmt: skip
+    again = exporting.export_again(path, release, validation, tmp_path / "again.onnx")
+    fresh = exporting.export(run.with_release(release), validation, tmp_path / "fresh.onnx")
+    assert again == fresh
+    assert (again.version, again.answer.balance, again.failures) == ("2", "fer2013", ("Night.",))
+    assert again.metrics["ckplus_answer_n"] == 9 and "speed_batch1_ms" not in again.metrics
+    told = mien.load_classifier(tmp_path / "again.onnx")
+    assert told.spec == again
+    crops = validation.images
+    assert np.array_equal(
+        told.logits(crops)["ferplus"], mien.load_classifier(path).logits(crops)["ferplus"]
+    )
+    assert mien.load_classifier(path).spec == spec  # the old file is as it was
+
+
+def test_the_command_fits_a_file_again_and_wants_a_recipe_for_that(made, tmp_path, capsys):
+    _, _, path, _ = made
+    data, to = path.parent / "data", tmp_path / "again.onnx"
+    words = [str(path), "--data", str(data), "--output", str(to)]
+    assert main(["export", *words]) == 2
+    assert "needs --recipe" in capsys.readouterr().err and not to.exists()
+    recipe = path.parent / "bars.yaml"
+    assert main(["export", *words, "--recipe", str(recipe), "--int8"]) == 2
+    assert main(["export", *words, "--recipe", str(recipe)]) == 0
+    assert capsys.readouterr().out == f"{to}\n"
+    assert mien.load_classifier(to).spec.answer == mien.load_classifier(path).spec.answer
 
 
 def test_without_a_rule_the_widest_head_answers(made):
     run = made[0]
-    plain = run.with_release(dataclasses.replace(run.config.release, weights={}))
+    plain = dataclasses.replace(run.config.release, weights={})
     assert exporting.answer_rule(plain, made[3].heads).weights == {"ferplus": 1.0}
     few = (HeadSpec("three", EIGHT[:3]),)
     with pytest.raises(ModelError, match="the heads three do not know sadness, anger"):

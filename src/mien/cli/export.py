@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Path | None = None,
+    run: str | None = None,
     /,
     *,
     data: Path | None = None,
@@ -40,7 +40,8 @@ def export(
     and the npm package onnxruntime-web (`npm pack onnxruntime-web`); no torch.
 
     Args:
-        run: A folder that `mien train` made.
+        run: A folder that `mien train` made; or a model's name or .onnx file, whose default answer
+            and temperatures are then fitted again as --recipe says.
         data: The folder of the data set, or one that holds it under its usual name:
             temperatures are fitted on its validation split.
         output: The .onnx file to write.
@@ -61,13 +62,32 @@ def export(
         raise UsageError("a run, --data and --output are needed; or --web: see mien export --help")
     if model is not None or ort is not None:
         raise UsageError("--model and --ort go with --web")
-    return _onnx(run, data, output, recipe, int8)
-
-
-def _onnx(run: Path, data: Path, output: Path, recipe: Path | None, int8: bool) -> int:
     if output.suffix != ".onnx":
         raise UsageError(f"--output must end in .onnx, not {output.name!r}")
     require_train("export")
+    from mien.train.exported import exported_file
+
+    if (Path(run) / "config.yaml").exists() or (file := exported_file(run)) is None:
+        return _onnx(Path(run), data, output, recipe, int8)
+    if recipe is None or int8:
+        raise UsageError("a model that is exported already needs --recipe, and takes no --int8")
+    return _again(file, data, output, recipe)
+
+
+def _again(file: Path, data: Path, output: Path, recipe: Path) -> int:
+    """Write an exported model with what the recipe's release says now."""
+    from mien.train.config import load_config
+    from mien.train.export import export_again
+    from mien.train.run import read_splits
+
+    config = load_config(recipe)
+    _, validation = read_splits(config, data)
+    _tell(export_again(file, config.release, validation, output))
+    sys.stdout.write(f"{output}\n")
+    return OK
+
+
+def _onnx(run: Path, data: Path, output: Path, recipe: Path | None, int8: bool) -> int:
     from mien.runtime.classify import load_classifier
     from mien.train.config import load_config
     from mien.train.export import export as write

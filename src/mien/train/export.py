@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from mien.errors import ModelError, UsageError
 from mien.evaluate import measure_affect, measure_probabilities
-from mien.io.sinks import make_folder
+from mien.io.sinks import make_folder, replacing
 from mien.labels import CIRCUMPLEX, CIRCUMPLEX_SOURCE, EIGHT
 from mien.metrics import Codes, expected_calibration_error, softmax
 from mien.runtime.classify import Classifier, answer, load_classifier
@@ -63,7 +64,7 @@ def export(run: Run, validation: Rows, path: Path) -> ModelSpec:
     try:
         channels = int(run.about["channels"])
         write_graph(run.model, tuple(run.labels), channels, run.config.model.size, beside)
-        write_spec(beside, describe(run, {}, (), AnswerSpec({}, {})))
+        write_spec(beside, describe(run))
         draft = load_classifier(beside)
         check_parity(run.model, draft, validation)
         if precision == "fp16":
@@ -104,34 +105,69 @@ def check_parity(model: nn.Module, draft: Classifier, rows: Rows) -> float:
 
 
 def calibrated_spec(run: Run, draft: Classifier, rows: Rows) -> ModelSpec:
-    """Fit each head's temperature and the answer's on `rows`, and measure both."""
-    logits = draft.logits(rows.images)
+    """The spec of `run`'s network in the file of `draft`, calibrated on `rows`."""
+    return calibrated(describe(run), run.config.release, draft.logits(rows.images), rows)
+
+
+def calibrated(
+    spec: ModelSpec, release: ReleaseConfig, logits: Mapping[str, Floats], rows: Rows
+) -> ModelSpec:
+    """Fit each head's temperature and the answer's rule on `rows`, and measure both.
+
+    Args:
+        spec: of the file; its heads keep their training shares.
+        release: the recipe's, which says how the heads make the default answer.
+        logits: the file's outputs (n, k) for the faces of `rows`, by head.
+        rows: faces that were not trained on.
+    """
     temperatures: dict[str, float] = {}
     figures: dict[str, float] = {}
-    for head in run.labels:
-        if head == AFFECT:
-            figures.update(_affect_figures(logits[head], rows.targets[head]))
+    for head in spec.heads:
+        if head.name == AFFECT:
+            figures.update(_affect_figures(logits[AFFECT], rows.targets[AFFECT]))
             continue
-        known = np.flatnonzero(rows.labelled(head))
+        known = np.flatnonzero(rows.labelled(head.name))
         if not len(known):
             continue  # nothing to fit on: the head stays as trained, and the card has no figures
-        truth = rows.targets[head][known].argmax(axis=1)
-        temperatures[head], told = calibrate(head, logits[head][known], truth, run.labels[head])
+        truth = rows.targets[head.name][known].argmax(axis=1)
+        fitted, told = calibrate(head.name, logits[head.name][known], truth, head.labels)
+        temperatures[head.name] = _round(fitted)
         figures.update(told)
-    heads = _heads(run, temperatures)
-    rule = with_priors(answer_rule(run, heads), heads, logits, rows, run.config.release.balance)
-    spec = describe(run, figures, heads, rule)
+    heads = tuple(replace(h, temperature=temperatures.get(h.name, 1.0)) for h in spec.heads)
+    rule = with_priors(answer_rule(release, heads), heads, logits, rows, release.balance)
     truth, known = answer_truth(rows)
-    mixed = np.log(answer(spec, {head: part[known] for head, part in logits.items()}))
+    plain = replace(spec, heads=heads, answer=rule)
+    mixed = np.log(answer(plain, {head: part[known] for head, part in logits.items()}))
     temperature, told = calibrate(ANSWER, mixed, truth, EIGHT, balanced=True)
     figures.update(told)
     rule = replace(rule, temperature=temperature)
     probabilities = softmax(mixed, temperature)
-    if rate := run.config.release.certain:
+    if rate := release.certain:
         rule = replace(rule, threshold=fit_threshold(probabilities, truth, rate), certain=rate)
         certainty = certainty_figures(probabilities, truth, rule.threshold, rate)
         figures.update({f"answer_{name}": _round(value) for name, value in certainty.items()})
-    return replace(spec, answer=rule, metrics=figures)
+    return replace(plain, answer=rule, metrics=figures)
+
+
+def export_again(source: Path, release: ReleaseConfig, validation: Rows, path: Path) -> ModelSpec:
+    """Write the file `source` of an earlier export to `path` as `release` now says.
+
+    Its network, precision, and the shares and commit that it was trained with stay; temperatures,
+    the default answer and its figures are fitted on `validation` again.
+
+    Raises:
+        ModelError: `source` is no file of `export`, or heads are missing for the answer.
+        UsageError: `release.balance` is no head with classes.
+    """
+    classifier = load_classifier(source)
+    spec = calibrated(classifier.spec, release, classifier.logits(validation.images), validation)
+    spec = replace(spec, **_words(release), created=datetime.date.today().isoformat())
+    spec = replace(spec, input=replace(spec.input, crop=release.crop))
+    spec = with_release(spec, release, spec.precision)
+    with replacing(path) as file:
+        file.write(source.read_bytes())
+    write_spec(path, spec)
+    return spec
 
 
 def calibrate(
@@ -160,16 +196,15 @@ def calibrate(
     return temperature, {f"{name}_{measure}": _round(value) for measure, value in told.items()}
 
 
-def answer_rule(run: Run, heads: tuple[HeadSpec, ...]) -> AnswerSpec:
+def answer_rule(release: ReleaseConfig, heads: tuple[HeadSpec, ...]) -> AnswerSpec:
     """The recipe's rule for the default answer; without one, the head with the most labels.
 
     Raises:
         ModelError: no head says anything about one of the eight expressions.
     """
-    release = run.config.release
     classes = [head for head in heads if head.name != AFFECT]
     if not classes:
-        raise ModelError("no head of the run tells expressions; train one beside affect")
+        raise ModelError("no head of the network tells expressions; train one beside affect")
     widest = max(classes, key=lambda head: len(head.labels))
     weights = release.weights or {widest.name: 1.0}
     covered = {label for h in heads if h.name in weights for label in h.labels}
@@ -222,32 +257,36 @@ def with_priors(
     return replace(rule, priors=priors, balance=balance)
 
 
-def describe(
-    run: Run, figures: Mapping[str, float], heads: tuple[HeadSpec, ...], rule: AnswerSpec
-) -> ModelSpec:
-    """The spec of `run`'s network."""
+def describe(run: Run) -> ModelSpec:
+    """The spec of `run`'s network before anything is fitted or measured."""
     config, release = run.config, run.config.release
     channels = int(run.about["channels"])
     return ModelSpec(
-        name=release.name,
-        version=release.version,
+        **_words(release),
         input=InputSpec(config.model.size, channels, release.crop, STD_FLOOR),
-        heads=heads or _heads(run, {}),
-        answer=rule,
+        heads=_heads(run),
+        answer=AnswerSpec({}, {}),
         parameters=count_parameters(run.model)[1],
         macs=count_macs(run.model, channels, config.model.size),
-        licence=release.licence,
-        training_data=release.training_data,
-        command=f"mien train recipes/{release.name}.yaml --data DIR",
         seed=config.seed,
         architecture=config.model.name,
         commit=run.commit,
         created=datetime.date.today().isoformat(),
-        metrics=dict(figures),
-        intended_use=release.intended_use,
         affect=affect_map(run),
-        failures=release.failures,
     )
+
+
+def _words(release: ReleaseConfig) -> dict[str, Any]:
+    """What the recipe says of the model, by the spec's fields."""
+    return {
+        "name": release.name,
+        "version": release.version,
+        "licence": release.licence,
+        "training_data": release.training_data,
+        "intended_use": release.intended_use,
+        "failures": release.failures,
+        "command": f"mien train recipes/{release.name}.yaml --data DIR",
+    }
 
 
 def affect_map(run: Run) -> AffectMap | None:
@@ -258,7 +297,8 @@ def affect_map(run: Run) -> AffectMap | None:
     return AffectMap(head, CIRCUMPLEX, CIRCUMPLEX_SOURCE)
 
 
-def _heads(run: Run, temperatures: Mapping[str, float]) -> tuple[HeadSpec, ...]:
+def _heads(run: Run) -> tuple[HeadSpec, ...]:
+    """The heads with their training shares, before their temperatures are fitted."""
     heads = []
     for name, labels in run.labels.items():
         if name == AFFECT:
@@ -266,7 +306,7 @@ def _heads(run: Run, temperatures: Mapping[str, float]) -> tuple[HeadSpec, ...]:
             continue
         counts = np.array([run.about["counts"][name][label] for label in labels]) + 1
         priors = tuple(round(float(p), 5) for p in counts / counts.sum())
-        heads.append(HeadSpec(name, labels, _round(temperatures.get(name, 1.0)), priors))
+        heads.append(HeadSpec(name, labels, 1.0, priors))
     return tuple(heads)
 
 

@@ -28,7 +28,7 @@ from mien.errors import DataError
 from mien.metrics import softmax
 from mien.runtime.classify import load_classifier
 from mien.runtime.session import open_session
-from mien.spec import ANSWER, AnswerSpec, ModelSpec
+from mien.spec import ANSWER, ModelSpec
 from mien.train.data.rows import AFFECT, Rows
 from mien.train.export import calibrated_spec, describe, with_release, write_spec
 from mien.train.network import Run
@@ -95,7 +95,7 @@ def export_int8(
     beside = path.with_name(f".{path.stem}.part.onnx")
     try:
         percentile = quantise(source, beside, training.images[sample(len(training))])
-        write_spec(beside, describe(run, {}, (), AnswerSpec({}, {})))
+        write_spec(beside, describe(run))
         spec = calibrated_spec(run, load_classifier(beside), validation)
         spec = replace(with_release(spec, run.config.release, "int8"), precision="int8")
         write_spec(beside, spec)
