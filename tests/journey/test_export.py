@@ -275,6 +275,17 @@ def test_an_exported_file_is_fitted_again_as_its_run_would_be(made, tmp_path):
     assert mien.load_classifier(path).spec == spec  # the old file is as it was
 
 
+def test_a_file_is_not_fitted_again_on_faces_that_say_nothing_of_a_head(made, tmp_path):
+    run, validation, path, _ = made
+    fewer = dataclasses.replace(
+        validation, targets={"ferplus": validation.targets["ferplus"]},
+        labels={"ferplus": validation.labels["ferplus"]},
+    )  # fmt: skip
+    with pytest.raises(UsageError, match=r"bars\.onnx: has the heads fer2013,.*recipe"):
+        exporting.export_again(path, run.config.release, fewer, tmp_path / "none.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_command_fits_a_file_again_and_wants_a_recipe_for_that(made, tmp_path, capsys):
     _, _, path, _ = made
     data, to = path.parent / "data", tmp_path / "again.onnx"

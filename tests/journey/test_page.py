@@ -53,7 +53,8 @@ def test_a_face_before_the_camera_is_read(page):
     affect = mien.load_classifier("mien-small").spec.has_affect
     assert page.tab.is_visible("#affect") != affect
     assert ("mien-small tells no valence and arousal" in page.tab.text_content("body")) != affect
-    assert card.first.locator(".circle").count() == affect
+    circles = "(cards) => cards.map((card) => card.querySelectorAll('.circle').length)"
+    assert set(page.tab.eval_on_selector_all(".card", circles)) == {affect}
     page.tab.check("#crops")
     page.tab.wait_for_selector(".crop img", timeout=PATIENCE)
     page.pause()  # each face read replaces the picture, and one replaced midway does not decode

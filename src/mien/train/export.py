@@ -157,16 +157,21 @@ def export_again(source: Path, release: ReleaseConfig, validation: Rows, path: P
 
     Raises:
         ModelError: `source` is no file of `export`, or heads are missing for the answer.
-        UsageError: `release.balance` is no head with classes.
+        UsageError: `validation` has nothing of one of its heads, or `release.balance` is no head
+            with classes.
     """
     classifier = load_classifier(source)
+    if unknown := [h.name for h in classifier.spec.heads if h.name not in validation.targets]:
+        raise UsageError(
+            f"{source}: has the heads {', '.join(unknown)}, which the recipe's data say nothing "
+            "of; take the recipe that it was trained with"
+        )
     spec = calibrated(classifier.spec, release, classifier.logits(validation.images), validation)
     spec = replace(spec, **_words(release), created=datetime.date.today().isoformat())
     spec = replace(spec, input=replace(spec.input, crop=release.crop))
     spec = with_release(spec, release, spec.precision)
     with replacing(path) as file:
-        file.write(source.read_bytes())
-    write_spec(path, spec)
+        file.write(_with_spec(source, spec).SerializeToString())
     return spec
 
 
@@ -359,10 +364,15 @@ def write_graph(
 
 def write_spec(path: Path, spec: ModelSpec) -> None:
     """Put `spec` into the ONNX file `path`, in the place of whatever notes it carries."""
+    onnx.save(_with_spec(path, spec), path)
+
+
+def _with_spec(path: Path, spec: ModelSpec) -> onnx.ModelProto:
+    """What the ONNX file `path` holds, with `spec` in the place of whatever notes it carries."""
     model = onnx.load(path)
     _strip(model)
     onnx.helper.set_model_props(model, {KEY: spec.to_json()})
-    onnx.save(model, path)
+    return model
 
 
 def _strip(model: onnx.ModelProto) -> None:
