@@ -15,7 +15,7 @@ import torch
 from speed import median_sec
 
 from mien.runtime.session import open_session
-from mien.train.export import write_graph
+from mien.train.graph import write_graph
 from mien.train.models import build, count_macs, count_parameters
 from mien.train.models.registry import PUBLISHED
 from mien.train.trainer import keep_freed_memory

@@ -32,7 +32,7 @@ from mien.runtime.classify import answer, without_priors
 from mien.spec import AnswerSpec
 from mien.train.calibrate import fit_temperature
 from mien.train.data import fer2013
-from mien.train.export import with_priors
+from mien.train.fitting import with_priors
 
 GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 

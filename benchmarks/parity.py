@@ -20,7 +20,7 @@ from mien.labels import EIGHT
 from mien.spec import ANSWER
 from mien.train.data.fer2013 import read
 from mien.train.data.rows import AFFECT
-from mien.train.export import answer_truth
+from mien.train.fitting import answer_truth
 from mien.train.parity import differences, measure_speed, probabilities_of
 
 FIGURES = (

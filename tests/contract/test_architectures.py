@@ -15,7 +15,7 @@ pytest.importorskip("safetensors")
 from mien.errors import UsageError  # noqa: E402
 from mien.runtime.session import open_session  # noqa: E402
 from mien.train import checkpoint, models  # noqa: E402
-from mien.train.export import write_graph  # noqa: E402
+from mien.train.graph import write_graph  # noqa: E402
 from mien.train.models.blocks import LinearHeads  # noqa: E402
 from mien.train.models.registry import PUBLISHED  # noqa: E402
 

@@ -25,6 +25,7 @@ from mien.metrics import accuracy, nll  # noqa: E402
 from mien.runtime.classify import without_priors  # noqa: E402
 from mien.spec import HeadSpec  # noqa: E402
 from mien.train import export as exporting  # noqa: E402
+from mien.train.fitting import answer_rule  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -250,7 +251,7 @@ def test_another_release_section(made):
     run = made[0]
     release = dataclasses.replace(run.config.release, name="other", weights={"ferplus": 1.0})
     other = run.with_release(release)
-    assert exporting.answer_rule(release, made[3].heads).weights == {"ferplus": 1.0}
+    assert answer_rule(release, made[3].heads).weights == {"ferplus": 1.0}
     assert exporting.describe(other).name == "other"
     assert other.model is run.model
 
@@ -302,10 +303,10 @@ def test_the_command_fits_a_file_again_and_wants_a_recipe_for_that(made, tmp_pat
 def test_without_a_rule_the_widest_head_answers(made):
     run = made[0]
     plain = dataclasses.replace(run.config.release, weights={})
-    assert exporting.answer_rule(plain, made[3].heads).weights == {"ferplus": 1.0}
+    assert answer_rule(plain, made[3].heads).weights == {"ferplus": 1.0}
     few = (HeadSpec("three", EIGHT[:3]),)
     with pytest.raises(ModelError, match="the heads three do not know sadness, anger"):
-        exporting.answer_rule(plain, few)
+        answer_rule(plain, few)
 
 
 def test_the_metadata_is_plain_json(made):

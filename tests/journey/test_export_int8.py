@@ -15,7 +15,8 @@ from synthetic_faces import write_recipe  # noqa: E402
 
 import mien  # noqa: E402
 from mien.train import quantise as quantising  # noqa: E402
-from mien.train.export import export, write_graph, write_spec  # noqa: E402
+from mien.train.export import export  # noqa: E402
+from mien.train.graph import write_graph, write_spec  # noqa: E402
 from mien.train.models import build  # noqa: E402
 
 

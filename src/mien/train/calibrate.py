@@ -23,7 +23,7 @@ def fit_temperature(logits: Floats, truth: Codes, *, balanced: bool = False) -> 
         truth: (n,) their classes.
         balanced: let every class weigh the same, however many faces of it there are.
     """
-    weights = 1 / np.bincount(truth)[truth] if balanced else None
+    weights = even_weights(truth) if balanced else None
 
     def loss(log_temperature: float) -> float:
         return nll(softmax(logits, float(np.exp(log_temperature))), truth, weights)
@@ -37,6 +37,11 @@ def fit_temperature(logits: Floats, truth: Codes, *, balanced: bool = False) -> 
         else:
             low = left
     return float(np.exp((low + high) / 2))
+
+
+def even_weights(truth: Codes) -> Floats:
+    """How much each face counts (n,) if all classes are to count the same, one each."""
+    return np.asarray(1 / np.bincount(truth)[truth])
 
 
 def even_priors(logits: Floats, weights: Floats) -> Floats:

@@ -30,7 +30,8 @@ from mien.runtime.classify import load_classifier
 from mien.runtime.session import open_session
 from mien.spec import ANSWER, ModelSpec
 from mien.train.data.rows import AFFECT, Rows
-from mien.train.export import calibrated_spec, describe, with_release, write_spec
+from mien.train.export import calibrated_spec, describe, with_release
+from mien.train.graph import write_spec
 from mien.train.network import Run
 from mien.train.parity import Difference, Speed, differences, measure_speed, probabilities_of
 from mien.types import Floats, Image

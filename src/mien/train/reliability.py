@@ -14,7 +14,7 @@ from mien.runtime.classify import Classifier, answer
 from mien.spec import ANSWER, ModelSpec
 from mien.train.calibrate import cross_fitted_ece
 from mien.train.data.rows import AFFECT, Rows
-from mien.train.export import answer_truth
+from mien.train.fitting import answer_truth
 from mien.train.run import write_json
 from mien.types import Floats
 
