@@ -198,6 +198,8 @@ def catalogue():
 PINNED = {
     "inception_v4": (42_679_816, 42_742_984, 12_253.97),
     "mien_base": (4_198_935, 4_203_191, 292.22),
+    # The base's, and a gate's of c channels, 2 c c/8 + c/8 + c: of 80, twice 160, twice 320.
+    "mien_gated": (4_265_705, 4_269_961, 292.29),
     "mien_small": (1_051_471, 1_053_599, 73.31),
     "mini_xception": (56_951, 58_423, 5.52),
     "tian2022_a": (56_471, 57_463, 6.33),

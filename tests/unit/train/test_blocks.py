@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch")
 from mien.train.models.blocks import (  # noqa: E402
     ConvHeads,
     ConvNorm,
+    Gate,
     LinearHeads,
     PooledNetwork,
     SamePool,
@@ -35,6 +36,22 @@ def test_the_norm_divides_as_in_keras():
     out = layer(torch.tensor([[[[3.0, -3.0]]]]))
     assert out.flatten().tolist() == pytest.approx([6 / 0.0948683, 0.0], rel=1e-5)
     assert len(ConvNorm(1, 1, 1, act=None)) == 2
+
+
+def test_a_gate_weights_channels_by_their_averages():
+    gate = Gate(8)
+    with torch.no_grad():
+        gate.squeeze.weight.fill_(1 / 8)  # the average of the eight averages
+        gate.squeeze.bias.zero_()
+        gate.excite.weight.copy_(torch.arange(8.0).reshape(8, 1, 1, 1))
+        gate.excite.bias.fill_(-2.0)
+    x = torch.ones(1, 8, 2, 2)
+    x[:, :, 0, 0] = 5.0  # every channel's average is 2
+    out = gate(x)
+    assert out[0, :, 1, 1].tolist() == pytest.approx(
+        torch.sigmoid(torch.arange(8) * 2 - 2).tolist()
+    )
+    assert torch.equal(out[:, :, 0, 0], 5 * out[:, :, 1, 1])
 
 
 def test_linear_heads_take_maps_or_their_averages():

@@ -44,6 +44,25 @@ def plain(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
 
 
+class Gate(nn.Module):
+    """Squeeze-and-excitation (Hu et al. 2018, eq. 2 and 3): channels weighted by their averages.
+
+    ``x * sigmoid(W2 relu(W1 mean(x)))``, both with bias, an eighth of the channels in between; maps
+    (n, channels, h, w) keep their shape.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, channels // 8, 1)
+        self.excite = nn.Conv2d(channels // 8, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, channels, h, w) to the same shape."""
+        squeezed = nn.functional.relu(self.squeeze(torch.mean(x, dim=(2, 3), keepdim=True)))
+        out: Tensor = x * torch.sigmoid(self.excite(squeezed))
+        return out
+
+
 class ConvNorm(nn.Sequential):
     """A convolution without bias, BatchNorm as in Keras, and an activation unless `act` is None."""
 
@@ -86,6 +105,7 @@ class PreActivatedUnit(nn.Module):
     becomes (n, outputs, h, w), or half of h and w, rounded up, when `down` is set: "pool" puts
     mini-Xception's 3x3 max-pooling behind the second convolution, "stride" gives the first one (if
     separable, its depthwise part) a stride of two. `convolution` makes both: `Separable`, `plain`.
+    With `gated`, y passes a `Gate` before the addition.
     """
 
     def __init__(
@@ -95,6 +115,7 @@ class PreActivatedUnit(nn.Module):
         down: Literal["no", "pool", "stride"] = "no",
         act: str = "relu",
         convolution: Callable[[int, int, int], nn.Module] = Separable,
+        gated: bool = False,
     ) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(inputs)
@@ -103,6 +124,7 @@ class PreActivatedUnit(nn.Module):
         self.sep2 = convolution(outputs, outputs, 1)
         self.act = activate(act)
         self.pool = nn.MaxPool2d(3, 2, 1) if down == "pool" else nn.Identity()
+        self.gate = Gate(outputs) if gated else nn.Identity()
         stride = 1 if down == "no" else 2
         projected = inputs != outputs or stride > 1
         self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if projected else None
@@ -112,7 +134,7 @@ class PreActivatedUnit(nn.Module):
         a = self.act(self.norm1(x))
         y = self.sep2(self.act(self.norm2(self.sep1(a))))
         shortcut = x if self.shortcut is None else self.shortcut(a)
-        out: Tensor = shortcut + self.pool(y)
+        out: Tensor = shortcut + self.gate(self.pool(y))
         return out
 
 

@@ -63,11 +63,12 @@ def stack_units(
     plan: Sequence[tuple[int, Down]],
     act: str,
     convolution: Callable[[int, int, int], nn.Module] = Separable,
+    gated: bool = False,
 ) -> list[PreActivatedUnit]:
     """Units one behind the other; `plan` lists (outputs, down) of each."""
     units = []
     for outputs, down in plan:
-        units.append(PreActivatedUnit(inputs, outputs, down, act, convolution))
+        units.append(PreActivatedUnit(inputs, outputs, down, act, convolution, gated))
         inputs = outputs
     return units
 
