@@ -19,6 +19,7 @@ from mien.train.sections import (
     LossConfig,
     ModelConfig,
     OptimConfig,
+    Precision,
     ReleaseConfig,
 )
 
@@ -57,7 +58,7 @@ class TrainConfig:
     """How much each head counts in the loss; 1 where it is not named."""
     seed: int = 0
     """Fixes the initial weights, the order of faces and every augmentation."""
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     """bf16 autocast is quicker on CPUs with AVX-512 BF16 and on GPUs, and far slower elsewhere."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where to train. Asking for cuda where there is none is an error."""

@@ -69,7 +69,8 @@ def load_teacher(source: str) -> Teacher:
 
     def outputs(images: Image) -> Mapping[str, Floats]:
         rows = Rows(_with_channels(images, _channels(run)), {}, {}, ())
-        return predict_logits(run.model, TensorData(rows, (), run.config.model.size, "cpu"))
+        data = TensorData(rows, (), run.config.model.size, "cpu")
+        return predict_logits(run.model, data, precision=run.config.precision)
 
     return Teacher(source, run.labels, checkpoint.digest(weights), outputs, run)
 
@@ -201,9 +202,9 @@ def soften(rows: Rows, teacher: Run, weight: float) -> Rows:
     """
     shared = tuple(h for h in rows.targets if teacher.labels.get(h) == rows.labels[h])
     mirrored = replace(rows, images=np.ascontiguousarray(rows.images[:, :, ::-1]))
-    size = teacher.config.model.size
+    size, precision = teacher.config.model.size, teacher.config.precision
     views = [
-        predict_logits(teacher.model, TensorData(view, shared, size, "cpu"))
+        predict_logits(teacher.model, TensorData(view, shared, size, "cpu"), precision=precision)
         for view in (rows, mirrored)
     ]
     targets = dict(rows.targets)

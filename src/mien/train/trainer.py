@@ -133,7 +133,7 @@ def train(
                 state.save(path, fingerprint)
                 saved = time.monotonic()
         faces = len(losses) * config.batch / (time.monotonic() - started)
-        scores = validate(state.ema, validation)
+        scores = validate(state.ema, validation, config.precision)
         state.history.append(
             {"epoch": epoch + 1, "loss": float(np.mean(losses)), **scores, "faces_per_s": faces}
         )

@@ -258,7 +258,7 @@ def test_the_best_epoch_is_kept_besides_the_last(tmp_path, monkeypatch):
     scores = iter([0.5, 0.9, 0.7])
     weights = []
 
-    def validate(model, data):
+    def validate(model, data, precision):
         weights.append({k: v.clone() for k, v in model.state_dict().items()})
         return {"fer2013": next(scores)}
 
@@ -317,7 +317,7 @@ def test_a_run_that_was_stopped_while_it_measured_misses_no_epoch(tmp_path, monk
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     measured = []
 
-    def validate(model, data):
+    def validate(model, data, precision):
         measured.append(model)
         if len(measured) == epoch:
             raise KilledError

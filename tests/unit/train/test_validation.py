@@ -8,9 +8,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mien.evaluate import measure_affect  # noqa: E402
-from mien.train.data.loader import TensorData  # noqa: E402
+from mien.train.data.loader import TensorData, plain_batches  # noqa: E402
 from mien.train.data.rows import AFFECT_LABELS, Rows, one_hot  # noqa: E402
-from mien.train.validation import reports_of, validate  # noqa: E402
+from mien.train.validation import predict_logits, reports_of, validate  # noqa: E402
 
 NAN = float("nan")
 
@@ -53,6 +53,25 @@ def test_the_scores_of_an_epoch():
     mean = (figures["valence"]["ccc"] + figures["arousal"]["ccc"]) / 2
     assert scores["affect"] == pytest.approx(mean)
     assert scores["a"] == 0.5  # of the two that have a label
+
+
+class Linear(torch.nn.Module):
+    """One output per pixel of the first row, each multiplied by what bf16 cannot tell from 1."""
+
+    def forward(self, x):
+        return {"a": torch.nn.functional.linear(x[:, 0, 0], 1.001 * torch.eye(8))}
+
+
+@pytest.mark.parametrize(("precision", "factor"), [("fp32", 1.001), ("bf16", 1.0)])
+def test_logits_are_rounded_as_asked(precision, factor):
+    rng = np.random.default_rng(0)
+    images = np.where(rng.random((3, 8, 8)) < 0.5, 0, 255).astype(np.uint8)
+    rows = TensorData(Rows(images, {}, {}, ("0", "1", "2")), (), 8, "cpu")
+    near = predict_logits(Linear(), rows, precision=precision)["a"]
+    given = next(iter(plain_batches(rows, 3)))[0][:, 0, 0]
+    if precision == "bf16":
+        given = given.bfloat16().float()
+    assert near == pytest.approx((factor * given).numpy(), rel=1e-6)
 
 
 def test_a_head_without_a_label_is_left_out():
