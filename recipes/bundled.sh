@@ -4,14 +4,15 @@
 #   recipes/bundled.sh DATA
 #
 # DATA holds fer2013/fer2013.csv, fer2013/fer2013new.csv and, for mien-small-affect, affectnet/. It takes days
-# of one core; stopped at any time, the same command goes on where it was.
+# of one core; stopped at any time, the same command goes on where it was. mien-small-affect learns from the mien-small
+# and mien-base that are bundled already, which are means of runs.
 set -eu
 recipes=$(dirname "$0")
 for stage in mien-small-first mien-small-second mien-base-first mien-small-third mien-base-second \
     mien-small-fourth mien-small-fifth mien-base-third mien-base-fourth mien-base \
     mien-tiny-first mien-tiny-second mien-tiny-third mien-tiny-fourth mien-tiny-fifth mien-tiny-sixth \
     mien-tiny-seventh mien-tiny-eighth mien-tiny mien-small-sixth mien-small \
-    mien-small-affect; do
+    mien-base-affect mien-small-affect-first mien-small-affect; do
     mien train "$recipes/$stage.yaml" --data "$1"
 done
 for model in mien-small mien-tiny mien-base mien-small-affect; do

@@ -123,7 +123,7 @@ def test_every_recipe_of_the_repository(path, tmp_path):
 def test_bundled_models_are_trained_after_what_they_start_from_and_learn_from():
     script = (FOLDER / "bundled.sh").read_text(encoding="utf-8")
     stages = re.findall(r"mien-[a-z-]+", script[script.index("for stage") : script.index("done")])
-    before = set()
+    before = set(bundled())
     for stage in stages:
         config = load_config(FOLDER / f"{stage}.yaml")
         sources = {config.init, config.teacher, *config.distil.teachers, *config.release.average}
