@@ -67,7 +67,7 @@ def mien_gated(
 ) -> nn.Module:
     """`mien_base` with a squeeze-and-excitation gate in every unit: 4.3 M parameters, 292 M MAC.
 
-    A teacher. Networks that err alike have little to teach each other, and this one differs.
+    A teacher: networks that err alike have little to teach each other. It is not bundled.
     """
     return _plain_network(heads, 2, channels, activation, gated=True)
 
