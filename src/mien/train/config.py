@@ -13,13 +13,13 @@ import yaml
 from mien.errors import DataError, UsageError
 from mien.fields import build, field_texts
 from mien.train.data.augment import AugmentConfig
+from mien.train.precision import Precision
 from mien.train.sections import (
     DataConfig,
     DistilConfig,
     LossConfig,
     ModelConfig,
     OptimConfig,
-    Precision,
     ReleaseConfig,
 )
 

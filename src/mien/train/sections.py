@@ -12,8 +12,6 @@ from mien.train.losses.classification import WeightRule
 from mien.train.losses.distillation import BoundSign
 from mien.train.losses.regression import RegressionName
 
-#: How numbers are rounded in training.
-Precision = Literal["fp32", "bf16"]
 Reader = Literal["fer2013", "folder", "ckplus", "affectnet", "rafdb", "manifest", "identities"]
 
 

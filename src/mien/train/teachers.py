@@ -69,8 +69,7 @@ def load_teacher(source: str) -> Teacher:
 
     def outputs(images: Image) -> Mapping[str, Floats]:
         rows = Rows(_with_channels(images, _channels(run)), {}, {}, ())
-        data = TensorData(rows, (), run.config.model.size, "cpu")
-        return predict_logits(run.model, data, precision=run.config.precision)
+        return _outputs(run, rows)
 
     return Teacher(source, run.labels, checkpoint.digest(weights), outputs, run)
 
@@ -202,11 +201,7 @@ def soften(rows: Rows, teacher: Run, weight: float) -> Rows:
     """
     shared = tuple(h for h in rows.targets if teacher.labels.get(h) == rows.labels[h])
     mirrored = replace(rows, images=np.ascontiguousarray(rows.images[:, :, ::-1]))
-    size, precision = teacher.config.model.size, teacher.config.precision
-    views = [
-        predict_logits(teacher.model, TensorData(view, shared, size, "cpu"), precision=precision)
-        for view in (rows, mirrored)
-    ]
+    views = [_outputs(teacher, view) for view in (rows, mirrored)]
     targets = dict(rows.targets)
     for head in shared:
         said = [np.clip(v[head], -1, 1) if head == AFFECT else softmax(v[head]) for v in views]
@@ -215,6 +210,12 @@ def soften(rows: Rows, teacher: Run, weight: float) -> Rows:
         part = np.where(known, weight, 1.0)
         targets[head] = np.asarray((1 - part) * np.nan_to_num(own) + part * told, np.float32)
     return replace(rows, targets=targets)
+
+
+def _outputs(run: Run, rows: Rows) -> dict[str, Floats]:
+    """The raw outputs (n, k) by head of the run's network, in the precision that it trained in."""
+    data = TensorData(rows, (), run.config.model.size, "cpu")
+    return predict_logits(run.model, data, precision=run.config.precision)
 
 
 def _with_channels(images: Image, channels: int) -> Image:

@@ -35,6 +35,7 @@ from mien.train.data.loader import (
 )
 from mien.train.data.rows import AFFECT
 from mien.train.optim import learning_rate, make_optimiser, set_rate
+from mien.train.precision import autocast
 from mien.train.stages import Stages
 from mien.train.tasks import Ask, ExpressionTask, Losses, make_task
 from mien.train.validation import validate
@@ -158,7 +159,7 @@ def train_step(
     set_rate(state.optimiser, learning_rate(state.step, total, warmup, optim.lr))
     # What a network draws, for dropout say, is the same in a resumed run.
     torch.manual_seed(config.seed * 1_000_003 + state.step)
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+    with autocast(x, config.precision):
         losses: Losses = task(state.model, x, targets)
     if not torch.isfinite(losses.total):
         raise DataError(f"the loss is {losses.total.item()} at step {state.step}: lower optim.lr")

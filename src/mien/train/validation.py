@@ -13,7 +13,7 @@ from mien.evaluate import Report, measure, measure_affect
 from mien.metrics import accuracy
 from mien.train.data.loader import TensorData, plain_batches
 from mien.train.data.rows import AFFECT, labelled
-from mien.train.sections import Precision
+from mien.train.precision import Precision, autocast
 from mien.types import Floats
 
 
@@ -28,7 +28,7 @@ def predict_logits(
     model.eval()
     outputs = []
     for x, _ in plain_batches(data, batch):
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(x, precision):
             outputs.append(model(x))
     return {
         head: torch.cat([o[head] for o in outputs]).float().cpu().numpy() for head in outputs[0]

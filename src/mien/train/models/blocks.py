@@ -44,12 +44,17 @@ def plain(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
 
 
-class Gate(nn.Module):
+def squeeze_and_excite(x: Tensor, down: nn.Conv2d, up: nn.Conv2d) -> Tensor:
     """Squeeze-and-excitation (Hu et al. 2018, eq. 2 and 3): channels weighted by their averages.
 
-    ``x * sigmoid(W2 relu(W1 mean(x)))``, both with bias, an eighth of the channels in between; maps
-    (n, channels, h, w) keep their shape.
+    ``x * sigmoid(up(relu(down(mean(x)))))``; maps (n, channels, h, w) keep their shape.
     """
+    squeezed = torch.mean(x, dim=(2, 3), keepdim=True)
+    return x * torch.sigmoid(up(nn.functional.relu(down(squeezed))))
+
+
+class Gate(nn.Module):
+    """`squeeze_and_excite` with an eighth of the channels in between and biases."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -58,9 +63,7 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, channels, h, w) to the same shape."""
-        squeezed = nn.functional.relu(self.squeeze(torch.mean(x, dim=(2, 3), keepdim=True)))
-        out: Tensor = x * torch.sigmoid(self.excite(squeezed))
-        return out
+        return squeeze_and_excite(x, self.squeeze, self.excite)
 
 
 class ConvNorm(nn.Sequential):

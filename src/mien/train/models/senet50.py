@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mien.train.models.blocks import LinearHeads, average
+from mien.train.models.blocks import LinearHeads, average, squeeze_and_excite
 from mien.train.models.inputs import Input, Order, VGGFace2Input, first_channels, first_layer
 from mien.train.models.registry import register
 
@@ -56,10 +55,8 @@ class SEBottleneck(nn.Module):
         y = functional.relu(self.bn1(self.conv1(x)))
         y = functional.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
-        squeezed = torch.mean(y, dim=(2, 3), keepdim=True)
-        gate = torch.sigmoid(self.conv5(functional.relu(self.conv4(squeezed))))
         shortcut = x if self.downsample is None else self.downsample(x)
-        return functional.relu(gate * y + shortcut)
+        return functional.relu(squeeze_and_excite(y, self.conv4, self.conv5) + shortcut)
 
 
 class SENet(nn.Module):
