@@ -91,6 +91,14 @@ class TrainConfig:
                 "data.votes multi_target has a loss of its own, without class weights: choose "
                 "other votes, or loss.kind softmax or centre"
             )
+        if self.augment.mixup < 0:
+            raise UsageError("augment.mixup must not be below 0")
+        mixed, has_centres = self.augment.mixup, self.loss.kind in ("centre", "cluster")
+        if mixed and (has_centres or self.data.votes == "multi_target"):
+            raise UsageError(
+                "augment.mixup gives faces two labels: choose loss.kind softmax or weighted, and "
+                "data.votes other than multi_target"
+            )
         if self.distil.live and not self.distil.teachers:
             raise UsageError("distil.live needs a teacher in distil.teachers")
 

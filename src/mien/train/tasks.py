@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from mien.errors import UsageError
 from mien.train.config import TrainConfig
 from mien.train.data.ferplus import Rule
-from mien.train.data.loader import TEACHER, TensorData, plain_batches
-from mien.train.data.rows import AFFECT
+from mien.train.data.loader import TensorData, plain_batches
+from mien.train.data.rows import AFFECT, TEACHER
 from mien.train.losses.classification import (
     class_weights,
     multi_target,

@@ -26,14 +26,13 @@ from mien.runtime.memory import set_malloc
 from mien.train import checkpoint
 from mien.train.config import TrainConfig
 from mien.train.data.loader import (
-    TEACHER,
     Batch,
     TensorData,
     balanced_chances,
     steps_per_epoch,
     training_batches,
 )
-from mien.train.data.rows import AFFECT
+from mien.train.data.rows import AFFECT, TEACHER
 from mien.train.optim import learning_rate, make_optimiser, set_rate
 from mien.train.precision import autocast
 from mien.train.stages import Stages
@@ -46,7 +45,7 @@ _NEWER_FIELDS = (
     *(("", "init"), ("", "grow"), ("", "teacher"), ("", "head_weights"), ("", "freeze_epochs")),
     *(("data", "relabel"), ("data", "options"), ("data", "sampler"), ("optim", "backbone_lr")),
     *(("data", "path"), ("data", "also"), ("augment", "gamma"), ("augment", "blur")),
-    *(("augment", "noise"), ("augment", "small")),
+    *(("augment", "noise"), ("augment", "small"), ("augment", "mixup")),
 )
 _NEWER_SECTIONS = ("loss", "distil")
 

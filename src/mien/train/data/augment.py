@@ -38,6 +38,8 @@ class AugmentConfig:
     """Largest deviation of Gaussian noise, grey levels of 255."""
     erase: float = 0.0
     """Chance of a grey rectangle over a tenth to a third of each side."""
+    mixup: float = 0.0
+    """Mixup's alpha: each face is averaged with another, in parts drawn of Beta(alpha, alpha)."""
 
 
 def augment(x: Tensor, config: AugmentConfig, generator: Generator, size: int) -> Tensor:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from mien.faces.crop import resize
 from mien.train.data.augment import AugmentConfig, augment
-from mien.train.data.rows import AFFECT, Rows
+from mien.train.data.mixup import mixup
+from mien.train.data.rows import AFFECT, TEACHER, Rows
 from mien.types import Floats
 
 Batch = tuple[Tensor, dict[str, Tensor]]
@@ -17,9 +18,6 @@ Batch = tuple[Tensor, dict[str, Tensor]]
 #: A crop's standard deviation counts as at least this many grey levels (of 255), so that a flat
 #: crop is not blown up into noise. The run-time classifier reads the same number from the spec.
 STD_FLOOR = 8.0
-
-#: What a batch's targets hold beside the heads: a teacher's answers, under ``teacher/<head>``.
-TEACHER = "teacher/"
 
 
 class TensorData:
@@ -92,6 +90,8 @@ def training_batches(
                 head: t if head == AFFECT or head.startswith(TEACHER) else draw_label(t, generator)
                 for head, t in targets.items()
             }
+        if config.mixup:
+            x, targets = mixup(x, targets, config.mixup, generator)
         yield standardise(x), targets
 
 

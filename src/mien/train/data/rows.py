@@ -16,6 +16,8 @@ from mien.types import Floats, Image
 #: The head of valence and arousal: numbers in [-1, 1], not classes.
 AFFECT = "affect"
 AFFECT_LABELS = ("valence", "arousal")
+#: What a batch's targets hold beside the heads: a teacher's answers, under ``teacher/<head>``.
+TEACHER = "teacher/"
 
 
 @dataclass(frozen=True)
