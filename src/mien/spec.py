@@ -45,6 +45,8 @@ class HeadSpec:
     """Logits are divided by this before the softmax (Guo et al. 2017)."""
     priors: tuple[float, ...] = ()
     """Share of each label in the training data, in the order of `labels`."""
+    biases: tuple[float, ...] = ()
+    """What `mien export` added to the logits (Alexandari et al. 2020); the file's have it."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,13 @@ def _parse(raw: dict[str, Any]) -> ModelSpec:
     fields = dict(raw)
     fields["input"] = InputSpec(**raw["input"])
     fields["heads"] = tuple(
-        HeadSpec(h["name"], tuple(h["labels"]), h["temperature"], tuple(h["priors"]))
+        HeadSpec(
+            h["name"],
+            tuple(h["labels"]),
+            h["temperature"],
+            tuple(h["priors"]),
+            tuple(h.get("biases", ())),
+        )
         for h in raw["heads"]
     )
     fields["answer"] = _parse_answer(raw["answer"], fields["heads"])

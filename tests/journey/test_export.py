@@ -25,7 +25,7 @@ from mien.metrics import accuracy, nll  # noqa: E402
 from mien.runtime.classify import without_priors  # noqa: E402
 from mien.spec import HeadSpec  # noqa: E402
 from mien.train import export as exporting  # noqa: E402
-from mien.train.fitting import answer_rule  # noqa: E402
+from mien.train.fitting import answer_rule, fit_spec  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -193,7 +193,7 @@ def test_a_head_without_labels_stays_as_trained(made):
     run, validation, path, _ = made
     targets = {**validation.targets, "fer2013": 0 * validation.targets["fer2013"]}
     rows = dataclasses.replace(validation, targets=targets)
-    spec = exporting.calibrated_spec(run, mien.load_classifier(path), rows)
+    spec = fit_spec(mien.load_classifier(path), run.config.release, rows)
     assert spec.head("fer2013").temperature == 1.0
     assert "fer2013_accuracy" not in spec.metrics and "ferplus_accuracy" in spec.metrics
 

@@ -15,6 +15,7 @@ from synthetic_faces import write_recipe  # noqa: E402
 import mien  # noqa: E402
 from mien.labels import CIRCUMPLEX, EIGHT  # noqa: E402
 from mien.train import export as exporting  # noqa: E402
+from mien.train.fitting import fit_spec  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,6 @@ def test_answers_that_are_not_uncertain_meet_the_rate(made):
 
 def test_no_rate_marks_nothing(made):
     run, validation, path, _ = made
-    plain = run.with_release(replace(run.config.release, certain=0.0))
-    spec = exporting.calibrated_spec(plain, mien.load_classifier(path), validation)
+    release = replace(run.config.release, certain=0.0)
+    spec = fit_spec(mien.load_classifier(path), release, validation)
     assert spec.answer.threshold == 0 and "answer_certain_share" not in spec.metrics

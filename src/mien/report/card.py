@@ -212,6 +212,14 @@ def _heads(spec: ModelSpec) -> list[str]:
 def _head(head: HeadSpec, spec: ModelSpec) -> str:
     shares = _shares(head.labels, head.priors, 1)
     told = f"Head `{head.name}`: temperature {head.temperature:g}; training shares {shares}.\n"
+    if head.biases:
+        added = zip(head.labels, head.biases, strict=True)
+        told += (
+            "\nAdded to its logits: "
+            + ", ".join(f"{label} {bias:+.2f}" for label, bias in added)
+            + ". They were fitted with the temperature on the validation faces, so its figures "
+            "there are of each tenth of them by the biases of the others.\n"
+        )
     if measured := spec.answer.priors.get(head.name):
         told += (
             "\nThe answer divides out of it what it expects of validation faces on which the "

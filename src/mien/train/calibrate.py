@@ -1,4 +1,4 @@
-"""Temperature scaling (Guo et al. 2017), fitted on held-out logits."""
+"""Temperature scaling (Guo et al. 2017), with biases or without, fitted on held-out logits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from mien.types import Floats
 _TURNS, _NEAR = 1000, 1e-4
 #: A mean probability counts as at least this much, or a label that is never told would never end.
 _LEAST = 1e-9
+#: What the squares of `fit_biases` cost, so that a label with a dozen faces is not moved far.
+_RIDGE = 1e-3
+_STEPS = 30
 
 
 def fit_temperature(logits: Floats, truth: Codes, *, balanced: bool = False) -> float:
@@ -37,6 +40,33 @@ def fit_temperature(logits: Floats, truth: Codes, *, balanced: bool = False) -> 
         else:
             low = left
     return float(np.exp((low + high) / 2))
+
+
+def fit_biases(logits: Floats, truth: Codes) -> Floats:
+    """What added to the logits makes labels as frequent as they are, at the best temperature.
+
+    Bias-corrected temperature scaling (Alexandari et al. 2020): the negative log-likelihood of
+    ``softmax(z / T + b)``, with 0.001 of the sum of b's squares, is made smallest in T and b; T by
+    `fit_temperature`, b by Newton's steps, in turns.
+
+    Args:
+        logits: (n, k) of faces that were not trained on.
+        truth: (n,) their classes.
+
+    Returns:
+        ``T b`` (k,), with a mean of 0: logits with it added have T for their temperature.
+    """
+    k = logits.shape[1]
+    wanted = np.bincount(truth, minlength=k) / len(truth)
+    biases = np.zeros(k)
+    temperature = fit_temperature(logits, truth)
+    for _ in range(_STEPS):
+        p = softmax(logits / np.float32(temperature) + biases.astype(np.float32)).astype(float)
+        slope = p.mean(axis=0) - wanted + 2 * _RIDGE * biases
+        bend = np.diag(p.mean(axis=0)) - p.T @ p / len(p) + 2 * _RIDGE * np.eye(k)
+        biases -= np.linalg.solve(bend, slope)
+        temperature = fit_temperature(logits + (temperature * biases).astype(np.float32), truth)
+    return np.asarray(temperature * (biases - biases.mean()), np.float32)
 
 
 def even_weights(truth: Codes) -> Floats:
@@ -69,16 +99,28 @@ def even_priors(logits: Floats, weights: Floats) -> Floats:
     return np.asarray(softmax(-shift[None])[0], np.float32)
 
 
-def cross_fitted(logits: Floats, truth: Codes, folds: int = 2, *, balanced: bool = False) -> Floats:
+def cross_fitted(
+    logits: Floats,
+    truth: Codes,
+    folds: int = 2,
+    *,
+    balanced: bool = False,
+    biased: bool = False,
+) -> Floats:
     """Probabilities (n, k) by temperatures that never saw the row they are used on.
 
-    Each fold's temperature is fitted on the other folds; row i lies in the fold i mod `folds`.
+    Each fold's temperature is fitted on the other folds; row i lies in the fold i mod `folds`. With
+    `biased`, so are each fold's `fit_biases`.
     """
     fold = np.arange(len(truth)) % folds
     probabilities = np.zeros_like(logits)
     for k in range(folds):
-        temperature = fit_temperature(logits[fold != k], truth[fold != k], balanced=balanced)
-        probabilities[fold == k] = softmax(logits[fold == k], temperature)
+        others, own = logits[fold != k], logits[fold == k]
+        if biased:
+            biases = fit_biases(others, truth[fold != k])
+            others, own = others + biases, own + biases
+        temperature = fit_temperature(others, truth[fold != k], balanced=balanced)
+        probabilities[fold == k] = softmax(own, temperature)
     return probabilities
 
 

@@ -43,15 +43,16 @@ def export(run: Run, validation: Rows, path: Path) -> ModelSpec:
     try:
         channels = int(run.about["channels"])
         write_graph(run.model, tuple(run.labels), channels, run.config.model.size, beside)
-        write_spec(beside, describe(run))
+        described = describe(run)
+        write_spec(beside, described)
         draft = load_classifier(beside)
         check_parity(run.model, draft, validation)
         if precision == "fp16":
             halve(beside)
             draft = load_classifier(beside)
-        measured = replace(calibrated_spec(run, draft, validation), precision=precision)
+        measured = replace(fit_spec(draft, run.config.release, validation), precision=precision)
         spec = with_release(measured, run.config.release, precision)
-        write_spec(beside, spec)
+        write_spec(beside, spec, described)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
@@ -83,16 +84,11 @@ def check_parity(model: nn.Module, draft: Classifier, rows: Rows) -> float:
     return worst
 
 
-def calibrated_spec(run: Run, draft: Classifier, rows: Rows) -> ModelSpec:
-    """The spec of `run`'s network in the file of `draft`, calibrated on `rows`."""
-    return fit_spec(describe(run), run.config.release, draft.logits(rows.images), rows)
-
-
 def export_again(source: Path, release: ReleaseConfig, validation: Rows, path: Path) -> ModelSpec:
     """Write the file `source` of an earlier export to `path` as `release` now says.
 
     Its network, precision, and the shares and commit that it was trained with stay; temperatures,
-    the default answer and its figures are fitted on `validation` again.
+    biases, the default answer and its figures are fitted on `validation` again.
 
     Raises:
         ModelError: `source` is no file of `export`, or heads are missing for the answer.
@@ -105,12 +101,12 @@ def export_again(source: Path, release: ReleaseConfig, validation: Rows, path: P
             f"{source}: has the heads {', '.join(unknown)}, which the recipe's data say nothing "
             "of; take the recipe that it was trained with"
         )
-    spec = fit_spec(classifier.spec, release, classifier.logits(validation.images), validation)
+    spec = fit_spec(classifier, release, validation)
     spec = replace(spec, **_words(release), created=datetime.date.today().isoformat())
     spec = replace(spec, input=replace(spec.input, crop=release.crop))
     spec = with_release(spec, release, spec.precision)
     with replacing(path) as file:
-        file.write(with_spec(source, spec).SerializeToString())
+        file.write(with_spec(source, spec, classifier.spec).SerializeToString())
     return spec
 
 

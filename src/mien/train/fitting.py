@@ -14,58 +14,104 @@ from mien.errors import ModelError, UsageError
 from mien.evaluate import measure_affect, measure_probabilities
 from mien.labels import EIGHT
 from mien.metrics import Codes, expected_calibration_error, softmax
-from mien.runtime.classify import answer
+from mien.runtime.classify import Classifier, answer
 from mien.spec import ANSWER, AnswerSpec, HeadSpec, ModelSpec
-from mien.train.calibrate import cross_fitted_ece, even_priors, even_weights, fit_temperature
+from mien.train.calibrate import (
+    cross_fitted,
+    even_priors,
+    even_weights,
+    fit_biases,
+    fit_temperature,
+)
 from mien.train.certainty import certainty_figures, fit_threshold
 from mien.train.data.rows import AFFECT, Rows
+from mien.train.graph import biases_of
 from mien.train.run import MANY_LABELS
 from mien.train.sections import ReleaseConfig
 from mien.types import Floats
 
+#: Biases are measured on as many parts of the faces, each with those of the others.
+_FOLDS = 10
 
-def fit_spec(
-    spec: ModelSpec, release: ReleaseConfig, logits: Mapping[str, Floats], rows: Rows
-) -> ModelSpec:
+
+def fit_spec(classifier: Classifier, release: ReleaseConfig, rows: Rows) -> ModelSpec:
     """Fit each head's temperature and the answer's rule on `rows`, and measure both.
 
+    Where the recipe wants a head's biases corrected, the spec says by how much, and the file is
+    still to be given them (`mien.train.graph.with_spec`). What earlier ones it has are taken off
+    first.
+
     Args:
-        spec: of the file; its heads keep their training shares.
+        classifier: the file; its heads keep their training shares.
         release: the recipe's, which says how the heads make the default answer.
-        logits: the file's outputs (n, k) for the faces of `rows`, by head.
         rows: faces that were not trained on.
+
+    Raises:
+        UsageError: biases are wanted of a head that is not there or has no classes.
     """
-    temperatures: dict[str, float] = {}
-    figures: dict[str, float] = {}
-    for head in spec.heads:
-        if head.name == AFFECT:
-            figures.update(_affect_figures(logits[AFFECT], rows.targets[AFFECT]))
-            continue
-        known = np.flatnonzero(rows.labelled(head.name))
-        if not len(known):
-            continue  # nothing to fit on: the head stays as trained, and the card has no figures
-        truth = rows.targets[head.name][known].argmax(axis=1)
-        fitted, told = fit_head(head.name, logits[head.name][known], truth, head.labels)
-        temperatures[head.name] = _round(fitted)
-        figures.update(told)
-    heads = tuple(replace(h, temperature=temperatures.get(h.name, 1.0)) for h in spec.heads)
+    spec = classifier.spec
+    names = [head.name for head in spec.heads if head.name != AFFECT]
+    if unknown := sorted(set(release.bias_corrected) - set(names)):
+        raise UsageError(
+            f"release.bias_corrected names {', '.join(unknown)}; the heads with classes are: "
+            f"{', '.join(names)}"
+        )
+    outputs = classifier.logits(rows.images)
+    plain = {head.name: outputs[head.name] - biases_of(head) for head in spec.heads}
+    fitted = [
+        _fitted(head, plain[head.name], rows, head.name in release.bias_corrected)
+        for head in spec.heads
+    ]
+    heads = tuple(head for head, _ in fitted)
+    figures = {key: value for _, told in fitted for key, value in told.items()}
+    logits = {head.name: plain[head.name] + biases_of(head) for head in heads}
     rule = with_priors(answer_rule(release, heads), heads, logits, rows, release.balance)
+    mixed = replace(spec, heads=heads, answer=rule)
+    rule, told = _fitted_answer(mixed, release.certain, logits, rows)
+    return replace(mixed, answer=rule, metrics={**figures, **told})
+
+
+def _fitted_answer(
+    spec: ModelSpec, rate: float, logits: Mapping[str, Floats], rows: Rows
+) -> tuple[AnswerSpec, dict[str, float]]:
+    """The answer with a temperature and a threshold, and its figures; `rate` as in the recipe."""
     truth, known = answer_truth(rows)
-    plain = replace(spec, heads=heads, answer=rule)
-    mixed = np.log(answer(plain, {head: part[known] for head, part in logits.items()}))
-    temperature, told = fit_head(ANSWER, mixed, truth, EIGHT, balanced=True)
-    figures.update(told)
-    rule = replace(rule, temperature=temperature)
-    probabilities = softmax(mixed, temperature)
-    if rate := release.certain:
+    mixed = np.log(answer(spec, {head: part[known] for head, part in logits.items()}))
+    temperature, figures = fit_head(ANSWER, mixed, truth, EIGHT, balanced=True)
+    rule = replace(spec.answer, temperature=temperature)
+    if rate:
+        probabilities = softmax(mixed, temperature)
         rule = replace(rule, threshold=fit_threshold(probabilities, truth, rate), certain=rate)
         certainty = certainty_figures(probabilities, truth, rule.threshold, rate)
-        figures.update({f"answer_{name}": _round(value) for name, value in certainty.items()})
-    return replace(plain, answer=rule, metrics=figures)
+        figures.update({f"{ANSWER}_{name}": _round(value) for name, value in certainty.items()})
+    return rule, figures
+
+
+def _fitted(
+    head: HeadSpec, logits: Floats, rows: Rows, biased: bool
+) -> tuple[HeadSpec, dict[str, float]]:
+    """The head with what is fitted of it on `rows`, and its figures; neither without labels."""
+    head = replace(head, temperature=1.0, biases=())
+    if head.name == AFFECT:
+        return head, _affect_figures(logits, rows.targets[AFFECT])
+    known = np.flatnonzero(rows.labelled(head.name))
+    if not len(known):
+        return head, {}
+    truth, own = rows.targets[head.name][known].argmax(axis=1), logits[known]
+    if biased:
+        head = replace(head, biases=tuple(_round(part) for part in fit_biases(own, truth)))
+    temperature, told = fit_head(head.name, own, truth, head.labels, biases=head.biases)
+    return replace(head, temperature=_round(temperature)), told
 
 
 def fit_head(
-    name: str, logits: Floats, truth: Codes, labels: tuple[str, ...], *, balanced: bool = False
+    name: str,
+    logits: Floats,
+    truth: Codes,
+    labels: tuple[str, ...],
+    *,
+    balanced: bool = False,
+    biases: tuple[float, ...] = (),
 ) -> tuple[float, dict[str, float]]:
     """The temperature of a head, and the figures of its calibrated probabilities by metric key.
 
@@ -76,14 +122,21 @@ def fit_head(
         labels: of the columns. Up to `MANY_LABELS` of them have a recall and a number of rows each.
         balanced: fit with every class weighing the same: for the default answer, whose rule takes
             them for equally likely.
+        biases: fitted on these faces, to be added to the logits. Unlike a temperature they change
+            which label is told, so the figures are then those of each tenth of the faces with
+            biases and a temperature of the other nine.
     """
-    temperature = fit_temperature(logits, truth, balanced=balanced)
-    report = measure_probabilities(softmax(logits, temperature), truth, labels)
+    corrected = logits + np.asarray(biases, np.float32) if biases else logits
+    temperature = fit_temperature(corrected, truth, balanced=balanced)
+    folds = _FOLDS if biases else 2
+    crossed = cross_fitted(logits, truth, folds, balanced=balanced, biased=bool(biases))
+    measured = crossed if biases else softmax(logits, temperature)
+    report = measure_probabilities(measured, truth, labels)
     names = ("n", "accuracy", "balanced_accuracy", "macro_f1", "ece", "nll")
     told = {measure: getattr(report, measure) for measure in names}
     told["accuracy_low"], told["accuracy_high"] = report.accuracy_interval
-    told["ece_uncalibrated"] = expected_calibration_error(softmax(logits), truth)
-    told["ece_cross_fitted"] = cross_fitted_ece(logits, truth, balanced=balanced)
+    told["ece_uncalibrated"] = expected_calibration_error(softmax(corrected), truth)
+    told["ece_cross_fitted"] = expected_calibration_error(crossed, truth)
     if len(labels) <= MANY_LABELS:
         told |= {f"recall_{k}": recall for k, recall in report.recall.items() if recall is not None}
         told |= {f"n_{label}": n for label, n in report.rows.items()}

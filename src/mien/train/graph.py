@@ -6,11 +6,14 @@ import logging
 import warnings
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
 
-from mien.spec import KEY, ModelSpec
+from mien.errors import ModelError
+from mien.spec import KEY, HeadSpec, ModelSpec
+from mien.types import Floats
 
 OPSET = 18
 
@@ -48,17 +51,48 @@ def write_graph(
         )
 
 
-def write_spec(path: Path, spec: ModelSpec) -> None:
-    """Put `spec` into the ONNX file `path`, in the place of whatever notes it carries."""
-    onnx.save(with_spec(path, spec), path)
+def write_spec(path: Path, spec: ModelSpec, before: ModelSpec | None = None) -> None:
+    """Put `spec` into the ONNX file `path`, as `with_spec` does."""
+    onnx.save(with_spec(path, spec, before), path)
 
 
-def with_spec(path: Path, spec: ModelSpec) -> onnx.ModelProto:
-    """What the ONNX file `path` holds, with `spec` in the place of whatever notes it carries."""
+def with_spec(path: Path, spec: ModelSpec, before: ModelSpec | None = None) -> onnx.ModelProto:
+    """What the ONNX file `path` holds, with `spec` in the place of whatever notes it carries.
+
+    Args:
+        path: the file.
+        spec: its new notes.
+        before: what it was until now, if biases were fitted since: they are put into its heads.
+
+    Raises:
+        ModelError: biases for a head that is no linear layer with biases.
+    """
     model = onnx.load(path)
+    for old, new in zip(before.heads, spec.heads, strict=True) if before else ():
+        if old.biases != new.biases:
+            _add(model, new.name, np.subtract(biases_of(new), biases_of(old)))
     _strip(model)
     onnx.helper.set_model_props(model, {KEY: spec.to_json()})
     return model
+
+
+def biases_of(head: HeadSpec) -> Floats:
+    """What the logits of `head` have had added to them (k,), zeros if nothing."""
+    return np.asarray(head.biases or [0.0] * len(head.labels), np.float32)
+
+
+def _add(model: onnx.ModelProto, head: str, more: Floats) -> None:
+    """Raise the biases of the linear layer whose output is `head`."""
+    (node,) = (node for node in model.graph.node if head in node.output)
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    if node.op_type != "Gemm" or len(node.input) < 3 or node.input[2] not in tensors:
+        raise ModelError(
+            f"the head {head} ends in {node.op_type}, not in a linear layer with biases of its "
+            "own; leave it out of release.bias_corrected"
+        )
+    tensor = tensors[node.input[2]]
+    raised = onnx.numpy_helper.to_array(tensor) + more
+    tensor.CopyFrom(onnx.numpy_helper.from_array(raised, tensor.name))
 
 
 def _strip(model: onnx.ModelProto) -> None:

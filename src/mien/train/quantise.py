@@ -30,7 +30,8 @@ from mien.runtime.classify import load_classifier
 from mien.runtime.session import open_session
 from mien.spec import ANSWER, ModelSpec
 from mien.train.data.rows import AFFECT, Rows
-from mien.train.export import calibrated_spec, describe, with_release
+from mien.train.export import describe, with_release
+from mien.train.fitting import fit_spec
 from mien.train.graph import write_spec
 from mien.train.network import Run
 from mien.train.parity import Difference, Speed, differences, measure_speed, probabilities_of
@@ -96,10 +97,11 @@ def export_int8(
     beside = path.with_name(f".{path.stem}.part.onnx")
     try:
         percentile = quantise(source, beside, training.images[sample(len(training))])
-        write_spec(beside, describe(run))
-        spec = calibrated_spec(run, load_classifier(beside), validation)
+        described = replace(describe(run), heads=load_classifier(source).spec.heads)
+        write_spec(beside, described)
+        spec = fit_spec(load_classifier(beside), run.config.release, validation)
         spec = replace(with_release(spec, run.config.release, "int8"), precision="int8")
-        write_spec(beside, spec)
+        write_spec(beside, spec, described)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

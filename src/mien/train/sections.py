@@ -188,6 +188,8 @@ class ReleaseConfig:
     """The head on whose labels, made equally frequent, those priors are measured; empty: none."""
     why: str = ""
     """What the two settings above were chosen on."""
+    bias_corrected: tuple[str, ...] = ()
+    """Heads whose labels' frequencies are fitted on validation faces beside the temperature."""
     affect: str = "answer"
     """Whose probabilities give valence and arousal if no head was trained on ratings; or empty."""
     certain: float = 0.85

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from mien.metrics import nll, softmax
-from mien.train.calibrate import cross_fitted, cross_fitted_ece, even_priors, fit_temperature
+from mien.train.calibrate import (
+    cross_fitted,
+    cross_fitted_ece,
+    even_priors,
+    fit_biases,
+    fit_temperature,
+)
 
 
 def drawn(temperature, n=20_000, k=7, seed=0):
@@ -107,3 +113,52 @@ def test_a_label_that_is_never_told_ends():
     logits = np.tile(np.array([0.0, 0.0, -1000.0], np.float32), (5, 1))
     priors = even_priors(logits, np.ones(5))
     assert np.isfinite(priors).all()
+
+
+BIASES = np.array([0.8, 0.0, -0.5, 0.3, 0.0, -0.6, 0.0], np.float32)
+
+
+def drawn_with_biases(temperature=1.7, n=20_000):
+    """Logits whose labels were drawn with `BIASES` added to them, at `temperature`."""
+    logits, truth = drawn(temperature, n)
+    return logits - BIASES, truth
+
+
+def test_the_biases_of_the_labels_are_found():
+    logits, truth = drawn_with_biases()
+    found = fit_biases(logits, truth)
+    assert found == pytest.approx(BIASES - BIASES.mean(), abs=0.06)
+    assert found.mean() == pytest.approx(0, abs=1e-6)
+    assert fit_temperature(logits + found, truth) == pytest.approx(1.7, rel=0.05)
+
+
+def test_no_other_biases_are_likelier():
+    logits, truth = drawn_with_biases(n=1500)
+    best = fit_biases(logits, truth)
+    temperature = fit_temperature(logits + best, truth)
+
+    def loss(biases):
+        ridge = 1e-3 * np.square(biases / temperature).sum()
+        return nll(softmax(logits + biases, temperature), truth) + ridge
+
+    for k in range(7):
+        for step in (-0.05, 0.05):
+            assert loss(best) < loss(best + step * np.eye(7, dtype=np.float32)[k])
+
+
+def test_biases_of_a_label_without_faces_stay_small():
+    logits, truth = drawn(1.0, n=400)
+    kept = truth != 6
+    found = fit_biases(logits[kept], truth[kept])
+    assert np.isfinite(found).all() and -6 < found[6] < -1
+
+
+def test_cross_fitted_biases_make_labels_likelier_and_right_more_often():
+    logits, truth = drawn_with_biases(n=4000)
+    plain, biased = (cross_fitted(logits, truth, 10, biased=b) for b in (False, True))
+    assert nll(biased, truth) < nll(plain, truth) - 0.02
+    assert (biased.argmax(axis=1) == truth).mean() > (plain.argmax(axis=1) == truth).mean()
+    # Row 0 lies in the first fold: its own label has no part in its biases.
+    other = truth.copy()
+    other[0] = (truth[0] + 1) % 7
+    assert np.array_equal(cross_fitted(logits, other, 10, biased=True)[0], biased[0])
