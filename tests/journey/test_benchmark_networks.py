@@ -1,0 +1,84 @@
+"""The figures of benchmarks/networks.py, from short runs on a small FER2013."""
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+for needed in ("onnx", "onnxscript", "safetensors", "yaml", "matplotlib"):
+    pytest.importorskip(needed)
+
+from short_runs import short_run  # noqa: E402
+from synthetic_faces import write_recipe  # noqa: E402
+
+from mien.metrics import softmax  # noqa: E402
+from mien.train.export import export  # noqa: E402
+from mien.train.network import averaged, load_run  # noqa: E402
+from mien.train.teachers import load_teacher  # noqa: E402
+
+FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "networks.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The script as a module."""
+    spec = importlib.util.spec_from_file_location("networks_script", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two runs in folders, the first one's file, their training faces and validation faces."""
+    folder = tmp_path_factory.mktemp("made")
+    for name, epochs in (("a", 3), ("b", 1)):
+        (folder / name).mkdir()
+        run, training, validation = short_run(write_recipe(folder / name / "bars.yaml"), epochs)
+        if name == "a":
+            export(run, validation, folder / "a.onnx")
+    return folder, training, validation
+
+
+def lines(script, capsys, monkeypatch, folder, *what, norm_faces=0):
+    words = ["--fer2013", folder / "a" / "data", "--norm-faces", norm_faces, *what]
+    monkeypatch.setattr("sys.argv", ["networks.py", *map(str, words)])
+    script.main()
+    return capsys.readouterr().out.splitlines()[2:]
+
+
+def test_a_run_its_file_and_a_mean_of_weights(script, made, capsys, monkeypatch):
+    folder, _, validation = made
+    a, b = (str(folder / name / "run") for name in "ab")
+    run, file, mean = lines(script, capsys, monkeypatch, folder, a, folder / "a.onnx", f"{a}+{b}")
+    assert run.rsplit("|", 1)[0] == file.rsplit("|", 1)[0]
+    first = load_run(Path(a))
+    both = averaged(first.with_release(replace(first.config.release, average=(b,))))
+    x = script.TensorData(validation, (), 16, "cpu")
+    for line, model in ((run, first.model), (mean, both.model)):
+        said = script.predict_logits(model, x)
+        right = said["fer2013"].argmax(1) == validation.targets["fer2013"].argmax(1)
+        assert line.startswith(f"{right.mean():.4f} ({right[::2].mean():.4f} ")
+    assert mean.endswith(f"| {a}+{b}")
+
+
+def test_clean_statistics_change_a_run(script, made, capsys, monkeypatch):
+    folder = made[0]
+    a = folder / "a" / "run"
+    assert lines(script, capsys, monkeypatch, folder, a) != lines(
+        script, capsys, monkeypatch, folder, a, norm_faces=40
+    )
+
+
+def test_mean_answers_are_of_probabilities_of_both_views(script, made):
+    folder, training, validation = made
+    parts = [str(folder / "a" / "run"), str(folder / "b" / "run")]
+    said = script.mean_answer(parts, validation.images, training, 0)
+    views = (validation.images, np.ascontiguousarray(validation.images[:, :, ::-1]))
+    wanted = np.mean(
+        [softmax(load_teacher(p).outputs(view)["ferplus"]) for p in parts for view in views], axis=0
+    )
+    assert np.exp(said["ferplus"]) == pytest.approx(wanted, abs=1e-4)
