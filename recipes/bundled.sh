@@ -11,7 +11,7 @@ recipes=$(dirname "$0")
 for stage in mien-small-first mien-small-second mien-base-first mien-small-third mien-base-second \
     mien-small-fourth mien-small-fifth mien-base-third mien-base-fourth mien-base \
     mien-tiny-first mien-tiny-second mien-tiny-third mien-tiny-fourth mien-tiny-fifth mien-tiny-sixth \
-    mien-tiny-seventh mien-tiny-eighth mien-tiny mien-small-sixth mien-small \
+    mien-tiny-seventh mien-tiny-eighth mien-tiny mien-small-sixth mien-small-seventh mien-small \
     mien-base-affect mien-small-affect-first mien-small-affect; do
     mien train "$recipes/$stage.yaml" --data "$1"
 done

@@ -175,7 +175,7 @@ class ReleaseConfig:
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     """Of the file: fp32; fp16, weights in half the bytes; int8, with a float file beside it."""
     average: tuple[str, ...] = ()
-    """Run folders: the mean of their weights and this run's is what is exported."""
+    """Run folders: the mean of their weights and this run's is exported; named twice, twice."""
     norm_faces: int = 0
     """So many training faces, not augmented, give BatchNorm its statistics again; 0 is none."""
     crop: str = CURRENT
