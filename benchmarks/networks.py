@@ -18,35 +18,42 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from mien.metrics import nll, softmax
 from mien.train.calibrate import cross_fitted, fit_temperature
 from mien.train.data import fer2013
 from mien.train.data.loader import TensorData
+from mien.train.data.rows import Rows
 from mien.train.network import averaged, load_run, renormed
-from mien.train.teachers import load_teacher
+from mien.train.teachers import average, load_teacher
 from mien.train.validation import predict_logits
 
 HEADS = ("fer2013", "ferplus")
 
 
-def logits_of(what, images, training, norm_faces):
-    """The logits of a file, or of the mean of runs, by head."""
-    if not (Path(what.split("+")[0]) / "config.yaml").exists():
-        return load_teacher(what).outputs(images)
+def network_of(what, training, norm_faces):
+    """What answers crops with logits by head: a file, or the mean of runs."""
     first, *others = what.split("+")
+    if not (Path(first) / "config.yaml").exists():
+        return load_teacher(what).outputs
     run = load_run(Path(first))
     release = replace(run.config.release, average=tuple(others), norm_faces=norm_faces)
-    run = renormed(averaged(run.with_release(release)), training)
-    rows = replace(training, images=images, targets={}, names=("",) * len(images))
-    return predict_logits(run.model, TensorData(rows, (), run.config.model.size, "cpu"))
+    model = renormed(averaged(run.with_release(release)), training).model
+
+    def outputs(images):
+        rows = Rows(images, {}, {}, ())
+        return predict_logits(model, TensorData(rows, (), run.config.model.size, "cpu"))
+
+    return outputs
 
 
-def mean_answer(parts, images, training, norm_faces):
-    """The logarithm of the mean probabilities of `parts`, of faces and mirror images, by head."""
+def mean_answer(networks, images):
+    """The logarithm of the mean probabilities of `networks`, of faces and mirror images."""
     views = (images, np.ascontiguousarray(images[:, :, ::-1]))
-    said = [logits_of(part, view, training, norm_faces) for part in parts for view in views]
-    return {head: np.log(np.mean([softmax(s[head]) for s in said], axis=0)) for head in HEADS}
+    said = [network(view) for network in networks for view in views]
+    tensors = [{head: torch.from_numpy(part) for head, part in one.items()} for one in said]
+    return {head: part.numpy() for head, part in average(tensors).items()}
 
 
 def told(logits, rows, fitted):
@@ -73,10 +80,9 @@ def main():
     print(f"PublicTest, n = {len(rows)}, with FER+ majority {rows.labelled('ferplus').sum()}")
     print("FER2013 (even, odd rows) log loss | FER+ log loss | with biases, log loss | network")
     for what in options.what:
-        parts = what.split(",")
-        asked = (rows.images, training, options.norm_faces)
-        many = len(parts) > 1
-        logits = mean_answer(parts, *asked) if many else logits_of(what, *asked)
+        networks = [network_of(w, training, options.norm_faces) for w in what.split(",")]
+        many = len(networks) > 1
+        logits = mean_answer(networks, rows.images) if many else networks[0](rows.images)
         print(f"{told(logits, rows, fitted=not many)} | {what}", flush=True)
 
 

@@ -1,17 +1,14 @@
 """Crops stay what they were when their recipe was published."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scripts import load_script
 
 from mien.faces.crop import RECIPES
 
-SCRIPT = Path(__file__).with_name("make_crops.py")
-spec = importlib.util.spec_from_file_location("make_crops", SCRIPT)
-make_crops = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(make_crops)
+make_crops = load_script(Path(__file__).with_name("make_crops.py"))
 
 WANT = np.load(make_crops.FILE)
 GOT = make_crops.make()

@@ -1,6 +1,5 @@
 """The figures of benchmarks/networks.py, from short runs on a small FER2013."""
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ torch = pytest.importorskip("torch")
 for needed in ("onnx", "onnxscript", "safetensors", "yaml", "matplotlib"):
     pytest.importorskip(needed)
 
+from scripts import load_script  # noqa: E402
 from short_runs import short_run  # noqa: E402
 from synthetic_faces import write_recipe  # noqa: E402
 
@@ -25,10 +25,7 @@ FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "networks.py"
 @pytest.fixture(scope="module")
 def script():
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location("networks_script", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(FILE)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +73,8 @@ def test_clean_statistics_change_a_run(script, made, capsys, monkeypatch):
 def test_mean_answers_are_of_probabilities_of_both_views(script, made):
     folder, training, validation = made
     parts = [str(folder / "a" / "run"), str(folder / "b" / "run")]
-    said = script.mean_answer(parts, validation.images, training, 0)
+    networks = [script.network_of(part, training, 0) for part in parts]
+    said = script.mean_answer(networks, validation.images)
     views = (validation.images, np.ascontiguousarray(validation.images[:, :, ::-1]))
     wanted = np.mean(
         [softmax(load_teacher(p).outputs(view)["ferplus"]) for p in parts for view in views], axis=0

@@ -1,6 +1,5 @@
 """The table of benchmarks/parity.py, from two small files and a small FER2013."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
+from scripts import load_script
 from synthetic_faces import write_fer2013
 from tiny_model import PLUS, TEN13, heated, write_model
 
@@ -22,10 +22,7 @@ FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "parity.py"
 @pytest.fixture(scope="module")
 def script():
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location("parity_script", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(FILE)
 
 
 def rows_of(text):

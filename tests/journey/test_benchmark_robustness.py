@@ -1,31 +1,21 @@
 """The changes that benchmarks/robustness.py makes to a picture, by hand."""
 
-import importlib.util
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scripts import load_script
 
 from mien.faces.crop import recipe
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "robustness.py"
 
 
 @pytest.fixture(scope="module")
 def changes():
     """The script as a module."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        spec = importlib.util.spec_from_file_location("robustness", FOLDER / "robustness.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["robustness"] = module  # its dataclasses look themselves up there
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(FOLDER))
-    yield module
-    del sys.modules["robustness"]
+    return load_script(FILE)
 
 
 @pytest.fixture

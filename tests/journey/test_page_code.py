@@ -4,7 +4,6 @@ What Python has already (crops, decoding, the answer, smoothing, columns, colour
 Python's. The tests skip without Playwright and Chromium.
 """
 
-import importlib.util
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from page_in_browser import PAGE, chromium, served
+from scripts import load_script
 
 from mien.faces import yunet
 from mien.faces.crop import RECIPES
@@ -26,9 +26,7 @@ from mien.video.reading import Reading
 from mien.video.smooth import LabelHold, Smoother
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-spec = importlib.util.spec_from_file_location("make_crops", GOLDEN / "make_crops.py")
-make_crops = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(make_crops)
+make_crops = load_script(GOLDEN / "make_crops.py")
 CROPS = np.load(make_crops.FILE)
 
 

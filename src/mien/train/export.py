@@ -43,8 +43,7 @@ def export(run: Run, validation: Rows, path: Path) -> ModelSpec:
     try:
         channels = int(run.about["channels"])
         write_graph(run.model, tuple(run.labels), channels, run.config.model.size, beside)
-        described = describe(run)
-        write_spec(beside, described)
+        write_spec(beside, describe(run))
         draft = load_classifier(beside)
         check_parity(run.model, draft, validation)
         if precision == "fp16":
@@ -52,7 +51,7 @@ def export(run: Run, validation: Rows, path: Path) -> ModelSpec:
             draft = load_classifier(beside)
         measured = replace(fit_spec(draft, run.config.release, validation), precision=precision)
         spec = with_release(measured, run.config.release, precision)
-        write_spec(beside, spec, described)
+        write_spec(beside, spec, draft.spec)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

@@ -97,11 +97,12 @@ def export_int8(
     beside = path.with_name(f".{path.stem}.part.onnx")
     try:
         percentile = quantise(source, beside, training.images[sample(len(training))])
-        described = replace(describe(run), heads=load_classifier(source).spec.heads)
-        write_spec(beside, described)
-        spec = fit_spec(load_classifier(beside), run.config.release, validation)
+        heads = load_classifier(source).spec.heads  # whose biases have come along
+        write_spec(beside, replace(describe(run), heads=heads))
+        draft = load_classifier(beside)
+        spec = fit_spec(draft, run.config.release, validation)
         spec = replace(with_release(spec, run.config.release, "int8"), precision="int8")
-        write_spec(beside, spec, described)
+        write_spec(beside, spec, draft.spec)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
