@@ -13,7 +13,8 @@ _TURNS, _NEAR = 1000, 1e-4
 _LEAST = 1e-9
 #: What the squares of `fit_biases` cost, so that a label with a dozen faces is not moved far.
 _RIDGE = 1e-3
-_STEPS = 30
+#: `fit_biases` ends after so many turns, or once none of its biases moves by more than this.
+_STEPS, _STILL = 30, 1e-4
 
 
 def fit_temperature(logits: Floats, truth: Codes, *, balanced: bool = False) -> float:
@@ -64,8 +65,11 @@ def fit_biases(logits: Floats, truth: Codes) -> Floats:
         p = softmax(logits / np.float32(temperature) + biases.astype(np.float32)).astype(float)
         slope = p.mean(axis=0) - wanted + 2 * _RIDGE * biases
         bend = np.diag(p.mean(axis=0)) - p.T @ p / len(p) + 2 * _RIDGE * np.eye(k)
-        biases -= np.linalg.solve(bend, slope)
+        step = np.linalg.solve(bend, slope)
+        biases -= step
         temperature = fit_temperature(logits + (temperature * biases).astype(np.float32), truth)
+        if np.abs(step).max() < _STILL:
+            break
     return np.asarray(temperature * (biases - biases.mean()), np.float32)
 
 
