@@ -16,6 +16,7 @@ from synthetic_faces import write_recipe  # noqa: E402
 
 from mien.metrics import softmax  # noqa: E402
 from mien.train.export import export  # noqa: E402
+from mien.train.held import Held  # noqa: E402
 from mien.train.network import averaged, load_run  # noqa: E402
 from mien.train.teachers import load_teacher  # noqa: E402
 
@@ -36,7 +37,7 @@ def made(tmp_path_factory):
         (folder / name).mkdir()
         run, training, validation = short_run(write_recipe(folder / name / "bars.yaml"), epochs)
         if name == "a":
-            export(run, validation, folder / "a.onnx")
+            export(run, Held(validation), folder / "a.onnx")
     return folder, training, validation
 
 

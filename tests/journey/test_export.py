@@ -26,6 +26,7 @@ from mien.runtime.classify import without_priors  # noqa: E402
 from mien.spec import HeadSpec  # noqa: E402
 from mien.train import export as exporting  # noqa: E402
 from mien.train.fitting import answer_rule, fit_spec  # noqa: E402
+from mien.train.held import Held  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,7 +48,7 @@ def made(tmp_path_factory):
     (folder / "bars.yaml").write_text(text)
     run, _, validation = short_run(folder / "bars.yaml", 6)
     path = folder / "bars.onnx"
-    spec = exporting.export(run, validation, path)
+    spec = exporting.export(run, Held(validation), path)
     return run, validation, path, spec
 
 
@@ -69,7 +70,7 @@ def test_the_file_tells_of_itself(made):
 def test_weights_stored_as_float16_halve_the_file_and_answer_the_same(made, tmp_path):
     run, validation, path, spec = made
     release = dataclasses.replace(run.config.release, precision="fp16")
-    half = exporting.export(run.with_release(release), validation, tmp_path / "half.onnx")
+    half = exporting.export(run.with_release(release), Held(validation), tmp_path / "half.onnx")
     assert (half.precision, spec.precision) == ("fp16", "fp32")
     assert (half.name, half.parameters) == (spec.name, spec.parameters)
     weights = {t.name: t for t in onnx.load(tmp_path / "half.onnx").graph.initializer}
@@ -113,7 +114,7 @@ def test_measured_priors_make_every_label_equally_frequent_on_balanced_faces(mad
     release = dataclasses.replace(
         run.config.release, balance="fer2013", prior_strength={"fer2013": 1.0, "ferplus": 1.0}
     )
-    spec = exporting.export(run.with_release(release), validation, tmp_path / "even.onnx")
+    spec = exporting.export(run.with_release(release), Held(validation), tmp_path / "even.onnx")
     assert spec.answer.balance == "fer2013"
     assert set(spec.answer.priors) == {"fer2013", "ferplus"}
     logits = mien.load_classifier(tmp_path / "even.onnx").logits(validation.images)
@@ -134,7 +135,7 @@ def test_priors_cannot_be_measured_on_a_head_that_is_not_there(made, tmp_path):
     run, validation, _, _ = made
     other = run.with_release(dataclasses.replace(run.config.release, balance="rafdb"))
     with pytest.raises(UsageError, match=r"release\.balance is 'rafdb'.*fer2013, ferplus"):
-        exporting.export(other, validation, tmp_path / "none.onnx")
+        exporting.export(other, Held(validation), tmp_path / "none.onnx")
     assert not (tmp_path / "none.onnx").exists()
 
 
@@ -193,7 +194,7 @@ def test_a_head_without_labels_stays_as_trained(made):
     run, validation, path, _ = made
     targets = {**validation.targets, "fer2013": 0 * validation.targets["fer2013"]}
     rows = dataclasses.replace(validation, targets=targets)
-    spec = fit_spec(mien.load_classifier(path), run.config.release, rows)
+    spec = fit_spec(mien.load_classifier(path), run.config.release, Held(rows))
     assert spec.head("fer2013").temperature == 1.0
     assert "fer2013_accuracy" not in spec.metrics and "ferplus_accuracy" in spec.metrics
 
@@ -242,7 +243,7 @@ def test_a_file_that_differs_does_not_replace_the_old_one(made, tmp_path, monkey
     graph = good.read_bytes()
     monkeypatch.setattr(exporting, "write_graph", lambda *told: told[-1].write_bytes(graph))
     with pytest.raises(ModelError, match=r"differs from PyTorch by 0\.001 > 0\.0001"):
-        exporting.export(dataclasses.replace(run, model=other), validation, path)
+        exporting.export(dataclasses.replace(run, model=other), Held(validation), path)
     assert path.read_bytes() == b"the old file"
     assert [p.name for p in tmp_path.iterdir()] == ["old.onnx"]
 
@@ -263,7 +264,7 @@ def test_an_exported_file_is_fitted_again_as_its_run_would_be(made, tmp_path):
         prior_strength={"ferplus": 1.0}, failures=("Night.",), figures={"ckplus_answer_n": 9},
     )  # fmt: skip
     again = exporting.export_again(path, release, validation, tmp_path / "again.onnx")
-    fresh = exporting.export(run.with_release(release), validation, tmp_path / "fresh.onnx")
+    fresh = exporting.export(run.with_release(release), Held(validation), tmp_path / "fresh.onnx")
     assert again == fresh
     assert (again.version, again.answer.balance, again.failures) == ("2", "fer2013", ("Night.",))
     assert again.metrics["ckplus_answer_n"] == 9 and "speed_batch1_ms" not in again.metrics

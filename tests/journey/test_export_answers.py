@@ -16,6 +16,7 @@ import mien  # noqa: E402
 from mien.labels import CIRCUMPLEX, EIGHT  # noqa: E402
 from mien.train import export as exporting  # noqa: E402
 from mien.train.fitting import fit_spec  # noqa: E402
+from mien.train.held import Held  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     run, _, validation = short_run(write_recipe(folder / "bars.yaml"), 6)
     run = run.with_release(replace(run.config.release, certain=0.9))
-    spec = exporting.export(run, validation, folder / "bars.onnx")
+    spec = exporting.export(run, Held(validation), folder / "bars.onnx")
     return run, validation, folder / "bars.onnx", spec
 
 
@@ -70,5 +71,5 @@ def test_answers_that_are_not_uncertain_meet_the_rate(made):
 def test_no_rate_marks_nothing(made):
     run, validation, path, _ = made
     release = replace(run.config.release, certain=0.0)
-    spec = fit_spec(mien.load_classifier(path), release, validation)
+    spec = fit_spec(mien.load_classifier(path), release, Held(validation))
     assert spec.answer.threshold == 0 and "answer_certain_share" not in spec.metrics

@@ -17,6 +17,7 @@ from mien.errors import ModelError, UsageError  # noqa: E402
 from mien.report.card import card  # noqa: E402
 from mien.train import export as exporting  # noqa: E402
 from mien.train.calibrate import cross_fitted, fit_biases  # noqa: E402
+from mien.train.held import Held  # noqa: E402
 from mien.train.quantise import export_int8  # noqa: E402
 
 
@@ -28,9 +29,9 @@ def made(tmp_path_factory):
     text = recipe.read_text().replace("tian2022_a", "mien_tiny")
     recipe.write_text(text)
     run, training, validation = short_run(recipe, 3)
-    exporting.export(run, validation, folder / "plain.onnx")
+    exporting.export(run, Held(validation), folder / "plain.onnx")
     run = run.with_release(replace(run.config.release, bias_corrected=("ferplus",)))
-    exporting.export(run, validation, folder / "biased.onnx")
+    exporting.export(run, Held(validation), folder / "biased.onnx")
     return run, training, validation, folder
 
 
@@ -80,7 +81,7 @@ def test_fitted_again_they_are_not_added_twice_and_can_be_taken_off(made, tmp_pa
 def test_an_int8_file_has_its_own_once(made, tmp_path):
     run, training, validation, folder = made
     path = tmp_path / "int8.onnx"
-    spec, _ = export_int8(run, folder / "biased.onnx", path, training, validation)
+    spec, _ = export_int8(run, folder / "biased.onnx", path, training, Held(validation))
     off = replace(run.config.release, bias_corrected=())
     exporting.export_again(path, off, validation, tmp_path / "off.onnx")
     plain = logits_of(tmp_path / "off.onnx", validation)["ferplus"]
@@ -101,7 +102,7 @@ def test_a_head_that_is_not_there(made, tmp_path):
     run, _, validation, _ = made
     other = run.with_release(replace(run.config.release, bias_corrected=("rafdb",)))
     with pytest.raises(UsageError, match=r"bias_corrected names rafdb; .*are: fer2013, ferplus"):
-        exporting.export(other, validation, tmp_path / "none.onnx")
+        exporting.export(other, Held(validation), tmp_path / "none.onnx")
     assert not list(tmp_path.iterdir())
 
 
@@ -109,5 +110,5 @@ def test_a_head_without_biases_of_its_own(tmp_path):
     run, _, validation = short_run(write_recipe(tmp_path / "bars.yaml"), 1)
     run = run.with_release(replace(run.config.release, bias_corrected=("ferplus",)))
     with pytest.raises(ModelError, match=r"the head ferplus ends in .*, not in a linear layer"):
-        exporting.export(run, validation, tmp_path / "none.onnx")
+        exporting.export(run, Held(validation), tmp_path / "none.onnx")
     assert not (tmp_path / "none.onnx").exists()

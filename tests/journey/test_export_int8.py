@@ -17,6 +17,7 @@ import mien  # noqa: E402
 from mien.train import quantise as quantising  # noqa: E402
 from mien.train.export import export  # noqa: E402
 from mien.train.graph import write_graph, write_spec  # noqa: E402
+from mien.train.held import Held  # noqa: E402
 from mien.train.models import build  # noqa: E402
 
 
@@ -27,9 +28,9 @@ def made(tmp_path_factory):
     run, training, validation = short_run(write_recipe(folder / "bars.yaml"), 3)
     release = replace(run.config.release, figures={"speed_batch1_ms": 0.5}, machine="a test")
     run = run.with_release(release)
-    spec = export(run, validation, folder / "bars.onnx")
+    spec = export(run, Held(validation), folder / "bars.onnx")
     small, compared = quantising.export_int8(
-        run, folder / "bars.onnx", folder / "bars-int8.onnx", training, validation
+        run, folder / "bars.onnx", folder / "bars-int8.onnx", training, Held(validation)
     )
     return folder, validation, (spec, small), compared
 

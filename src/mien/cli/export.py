@@ -16,6 +16,7 @@ from mien.spec import ModelSpec
 
 if TYPE_CHECKING:
     from mien.train.data.rows import Rows
+    from mien.train.held import Held
     from mien.train.network import Run
 
 
@@ -91,6 +92,7 @@ def _onnx(run: Path, data: Path, output: Path, recipe: Path | None, int8: bool) 
     from mien.runtime.classify import load_classifier
     from mien.train.config import load_config
     from mien.train.export import export as write
+    from mien.train.held import held_out
     from mien.train.network import averaged, load_run, renormed
     from mien.train.reliability import write_reliability
     from mien.train.run import read_splits
@@ -99,27 +101,28 @@ def _onnx(run: Path, data: Path, output: Path, recipe: Path | None, int8: bool) 
     if recipe is not None:
         made = made.with_release(load_config(recipe).release)
     training, validation = read_splits(made.config, data)
+    held = held_out(made, validation, data)
     made = renormed(averaged(made), training)
     released = made.config.release.precision
     if int8 and released == "fp16":
         raise UsageError("--int8 is made of a float32 file, and this recipe's release is fp16")
     small = output if released == "int8" else output.with_name(f"{output.stem}-int8.onnx")
     whole = output.with_name(f"{output.stem}-fp32.onnx") if released == "int8" else output
-    _tell(write(made, validation, whole))
+    _tell(write(made, held, whole))
     sys.stdout.write(f"{whole}\n")
     if int8 or released == "int8":
-        _int8(made, whole, small, training, validation)
+        _int8(made, whole, small, training, held)
         sys.stdout.write(f"{small}\n")
-    write_reliability(run, load_classifier(output), validation)
+    write_reliability(run, load_classifier(output), held)
     return OK
 
 
-def _int8(run: Run, source: Path, path: Path, training: Rows, validation: Rows) -> None:
+def _int8(run: Run, source: Path, path: Path, training: Rows, held: Held) -> None:
     """Write the int8 file and say what it costs and gains."""
     from mien.train.quantise import MAY_LOSE, export_int8
     from mien.train.run import write_json
 
-    spec, compared = export_int8(run, source, path, training, validation)
+    spec, compared = export_int8(run, source, path, training, held)
     write_json(run.folder / "int8.json", compared.to_dict())
     _tell(spec)
     for head, (ours, theirs) in compared.accuracy.items():

@@ -21,6 +21,7 @@ from mien.train.data.rows import AFFECT, Rows
 from mien.train.fitting import fit_spec
 from mien.train.graph import with_spec, write_graph, write_spec
 from mien.train.halve import halve
+from mien.train.held import Held
 from mien.train.models import count_macs, count_parameters
 from mien.train.network import Run
 from mien.train.sections import ReleaseConfig
@@ -28,10 +29,10 @@ from mien.train.sections import ReleaseConfig
 PARITY = 1e-4
 
 
-def export(run: Run, validation: Rows, path: Path) -> ModelSpec:
+def export(run: Run, held: Held, path: Path) -> ModelSpec:
     """Write the network of `run` to the ONNX file `path`, calibrated and checked.
 
-    Temperatures are fitted on `validation`, whose figures go into the file too. The outputs of the
+    Temperatures are fitted on `held`, whose figures go into the file too. The outputs of the
     file must agree with PyTorch's on real crops, in batches of 1, 3 and 64, before it is moved
     into place; otherwise a `ModelError` is raised and `path` stays as it was. Weights are halved
     after that check, if the recipe's precision is fp16: temperatures and figures are then those of
@@ -45,11 +46,11 @@ def export(run: Run, validation: Rows, path: Path) -> ModelSpec:
         write_graph(run.model, tuple(run.labels), channels, run.config.model.size, beside)
         write_spec(beside, describe(run))
         draft = load_classifier(beside)
-        check_parity(run.model, draft, validation)
+        check_parity(run.model, draft, held.rows)
         if precision == "fp16":
             halve(beside)
             draft = load_classifier(beside)
-        measured = replace(fit_spec(draft, run.config.release, validation), precision=precision)
+        measured = replace(fit_spec(draft, run.config.release, held), precision=precision)
         spec = with_release(measured, run.config.release, precision)
         write_spec(beside, spec, draft.spec)
         beside.replace(path)
@@ -91,16 +92,21 @@ def export_again(source: Path, release: ReleaseConfig, validation: Rows, path: P
 
     Raises:
         ModelError: `source` is no file of `export`, or heads are missing for the answer.
-        UsageError: `validation` has nothing of one of its heads, or `release.balance` is no head
-            with classes.
+        UsageError: `release` names folds, `validation` has nothing of one of its heads, or
+            `release.balance` is no head with classes.
     """
+    if release.folds:
+        raise UsageError(
+            f"{source}: is made of folds, which know the faces that the others held out; export "
+            "the run again instead of the file"
+        )
     classifier = load_classifier(source)
     if unknown := [h.name for h in classifier.spec.heads if h.name not in validation.targets]:
         raise UsageError(
             f"{source}: has the heads {', '.join(unknown)}, which the recipe's data say nothing "
             "of; take the recipe that it was trained with"
         )
-    spec = fit_spec(classifier, release, validation)
+    spec = fit_spec(classifier, release, Held(validation))
     spec = replace(spec, **_words(release), created=datetime.date.today().isoformat())
     spec = replace(spec, input=replace(spec.input, crop=release.crop))
     spec = with_release(spec, release, spec.precision)

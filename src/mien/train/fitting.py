@@ -26,6 +26,7 @@ from mien.train.calibrate import (
 from mien.train.certainty import certainty_figures, fit_threshold
 from mien.train.data.rows import AFFECT, Rows
 from mien.train.graph import biases_of
+from mien.train.held import Held
 from mien.train.run import MANY_LABELS
 from mien.train.sections import ReleaseConfig
 from mien.types import Floats
@@ -34,8 +35,8 @@ from mien.types import Floats
 _FOLDS = 10
 
 
-def fit_spec(classifier: Classifier, release: ReleaseConfig, rows: Rows) -> ModelSpec:
-    """Fit each head's temperature and the answer's rule on `rows`, and measure both.
+def fit_spec(classifier: Classifier, release: ReleaseConfig, held: Held) -> ModelSpec:
+    """Fit each head's temperature and the answer's rule on `held`, and measure both.
 
     Where the recipe wants a head's biases corrected, the spec says by how much, and the file is
     still to be given them (`mien.train.graph.with_spec`). What earlier ones it has are taken off
@@ -44,7 +45,7 @@ def fit_spec(classifier: Classifier, release: ReleaseConfig, rows: Rows) -> Mode
     Args:
         classifier: the file; its heads keep their training shares.
         release: the recipe's, which says how the heads make the default answer.
-        rows: faces that were not trained on.
+        held: faces that were not trained on.
 
     Raises:
         UsageError: biases are wanted of a head that is not there or has no classes.
@@ -56,7 +57,7 @@ def fit_spec(classifier: Classifier, release: ReleaseConfig, rows: Rows) -> Mode
             f"release.bias_corrected names {', '.join(unknown)}; the heads with classes are: "
             f"{', '.join(names)}"
         )
-    outputs = classifier.logits(rows.images)
+    rows, outputs = held.rows, held.logits(classifier)
     plain = {head.name: outputs[head.name] - biases_of(head) for head in spec.heads}
     fitted = [
         _fitted(head, plain[head.name], rows, head.name in release.bias_corrected)

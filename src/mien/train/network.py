@@ -54,13 +54,15 @@ def averaged(run: Run) -> Run:
     Raises:
         DataError: no such run, or one of another network.
     """
-    if not run.config.release.average:
+    release = run.config.release
+    others = [load_run(Path(source)) for source in (*release.average, *release.folds)]
+    if not others:
         return run
-    others = [load_run(Path(source)) for source in run.config.release.average]
     for other in others:
         if other.config.model != run.config.model or other.labels != run.labels:
             raise DataError(
-                f"release.average: {other.folder} is a run of another network than {run.folder}"
+                f"release: {other.folder} is a run of another network than {run.folder}, and "
+                "cannot be averaged with it"
             )
     states = [one.model.state_dict() for one in (run, *others)]
     mean = {

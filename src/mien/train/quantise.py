@@ -33,6 +33,7 @@ from mien.train.data.rows import AFFECT, Rows
 from mien.train.export import describe, with_release
 from mien.train.fitting import fit_spec
 from mien.train.graph import write_spec
+from mien.train.held import Held
 from mien.train.network import Run
 from mien.train.parity import Difference, Speed, differences, measure_speed, probabilities_of
 from mien.types import Floats, Image
@@ -76,11 +77,11 @@ class Comparison:
 
 
 def export_int8(
-    run: Run, source: Path, path: Path, training: Rows, validation: Rows
+    run: Run, source: Path, path: Path, training: Rows, held: Held
 ) -> tuple[ModelSpec, Comparison]:
     """Write the int8 form of the exported file `source` to `path`, with a spec of its own.
 
-    Temperatures are fitted and figures measured on `validation` as `mien.train.export.export` does
+    Temperatures are fitted and figures measured on `held` as `mien.train.export.export` does
     it. It has the released name, and the figures that the recipe quotes, if the recipe's precision
     is int8; otherwise they are the float file's, and its name has "-int8" behind it.
 
@@ -89,7 +90,7 @@ def export_int8(
         source: the float file.
         path: the file to write.
         training: faces that ranges of activations are taken from.
-        validation: faces that the run was not trained on.
+        held: faces that the run was not trained on.
 
     Raises:
         DataError: fewer than two training faces.
@@ -100,13 +101,13 @@ def export_int8(
         heads = load_classifier(source).spec.heads  # whose biases have come along
         write_spec(beside, replace(describe(run), heads=heads))
         draft = load_classifier(beside)
-        spec = fit_spec(draft, run.config.release, validation)
+        spec = fit_spec(draft, run.config.release, held)
         spec = replace(with_release(spec, run.config.release, "int8"), precision="int8")
         write_spec(beside, spec, draft.spec)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    return spec, compare(source, path, percentile, validation.images)
+    return spec, compare(source, path, percentile, held.rows.images)
 
 
 def compare(source: Path, path: Path, percentile: float, crops: Image) -> Comparison:

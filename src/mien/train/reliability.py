@@ -13,8 +13,9 @@ from mien.metrics import Codes, expected_calibration_error, reliability, softmax
 from mien.runtime.classify import Classifier, answer
 from mien.spec import ANSWER, ModelSpec
 from mien.train.calibrate import cross_fitted_ece
-from mien.train.data.rows import AFFECT, Rows
+from mien.train.data.rows import AFFECT
 from mien.train.fitting import answer_truth
+from mien.train.held import Held
 from mien.train.run import write_json
 from mien.types import Floats
 
@@ -55,13 +56,13 @@ def bins_of(probabilities: Floats, truth: Codes) -> Bins:
     return Bins(tuple(full), tuple(means), tuple(parts))
 
 
-def write_reliability(folder: Path, classifier: Classifier, rows: Rows) -> list[Reliability]:
+def write_reliability(folder: Path, classifier: Classifier, held: Held) -> list[Reliability]:
     """Write ``reliability-HEAD.png`` and ``.json`` into `folder`: each head's, and the answer's.
 
     Args:
         folder: a run folder, say.
         classifier: the exported file.
-        rows: labelled faces; heads without a label among them, and affect, are left out.
+        held: labelled faces; heads without a label among them, and affect, are left out.
 
     Returns:
         What the JSON files hold.
@@ -69,7 +70,7 @@ def write_reliability(folder: Path, classifier: Classifier, rows: Rows) -> list[
     from mien.train.figures import draw_reliabilities
 
     written = []
-    for head, (before, truth, temperature) in _logits(classifier, rows).items():
+    for head, (before, truth, temperature) in _logits(classifier, held).items():
         told = _reliability(head, before, truth, temperature)
         write_json(folder / f"reliability-{head}.json", _plain(told))
         named = {f"{head}, as trained": softmax(before),
@@ -93,9 +94,9 @@ def _reliability(head: str, logits: Floats, truth: Codes, temperature: float) ->
     )
 
 
-def _logits(classifier: Classifier, rows: Rows) -> dict[str, tuple[Floats, Codes, float]]:
+def _logits(classifier: Classifier, held: Held) -> dict[str, tuple[Floats, Codes, float]]:
     """By head the logits (n, k) of its labelled rows, their classes, and its temperature."""
-    spec, logits = classifier.spec, classifier.logits(rows.images)
+    spec, rows, logits = classifier.spec, held.rows, held.logits(classifier)
     told = {}
     for head in spec.heads:
         if head.name == AFFECT or head.name not in rows.targets:

@@ -176,6 +176,8 @@ class ReleaseConfig:
     """Of the file: fp32; fp16, weights in half the bytes; int8, with a float file beside it."""
     average: tuple[str, ...] = ()
     """Run folders: the mean of their weights and this run's is exported; named twice, twice."""
+    folds: tuple[str, ...] = ()
+    """Run folders that held out other faces: averaged, too; each measured on what it held out."""
     norm_faces: int = 0
     """So many training faces, not augmented, give BatchNorm its statistics again; 0 is none."""
     crop: str = CURRENT

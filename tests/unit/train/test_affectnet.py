@@ -223,6 +223,17 @@ def test_every_so_manieth_of_val_set_is_held_out(small):
         only(small, "test", held_out=3)
 
 
+def test_each_fold_holds_out_others(small):
+    names = [f"val_set/images/{n}.jpg" for n in range(8, 16)]
+    for fold in range(3):
+        assert list(only(small, "validation", held_out=3, fold=fold).names) == names[fold::3]
+        kept = [name for i, name in enumerate(names) if i % 3 != fold]
+        assert list(only(small, "train", held_out=3, fold=fold).names) == kept
+    for fold, held_out in ((3, 3), (-1, 3), (1, 0)):
+        with pytest.raises(UsageError, match=f"fold is {fold}; with held_out {held_out}"):
+            only(small, held_out=held_out, fold=fold)
+
+
 def test_a_picture_without_annotations_and_the_other_way(small):
     (small / "val_set" / "annotations" / "9_exp.npy").unlink()
     (small / "val_set" / "images" / "11.jpg").unlink()

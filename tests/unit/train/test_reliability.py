@@ -15,6 +15,7 @@ import mien  # noqa: E402
 from mien.labels import EIGHT  # noqa: E402
 from mien.spec import AnswerSpec  # noqa: E402
 from mien.train.data.rows import Rows, one_hot  # noqa: E402
+from mien.train.held import Held  # noqa: E402
 from mien.train.reliability import bins_of, write_reliability  # noqa: E402
 
 N = 40
@@ -45,7 +46,7 @@ def written(tmp_path_factory):
         {"ferplus": EIGHT},
         tuple(map(str, range(N))),
     )
-    return folder, classifier, write_reliability(folder, classifier, rows)
+    return folder, classifier, write_reliability(folder, classifier, Held(rows))
 
 
 def test_a_picture_and_numbers_for_each_head_with_labels(written):

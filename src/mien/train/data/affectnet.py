@@ -80,6 +80,7 @@ class _Wanted:
     labels: tuple[str, ...]
     clean: bool
     held_out: int
+    fold: int
 
 
 def read(
@@ -93,6 +94,7 @@ def read(
     classes: int = 8,
     clean: bool = False,
     held_out: int = 0,
+    fold: int = 0,
 ) -> list[Rows]:
     """Read the `splits` of AffectNet under `root`.
 
@@ -111,8 +113,9 @@ def read(
         classes: 8, or 7 to leave contempt out.
         clean: keep only faces whose expression and valence and arousal agree (`agrees`).
         held_out: for copies without the training set: both splits are then made of val_set's
-            pictures. By number, every so-manieth is "validation", starting with the first, and
-            the others are "train". 0 leaves the splits as they are.
+            pictures. By number, every so-manieth is "validation", and the others are "train".
+            0 leaves the splits as they are.
+        fold: which of them that is, from 0, the first, to held_out - 1: for cross-validation.
 
     Raises:
         DataError: no such folders, files that are missing or cannot be read, no such split.
@@ -124,13 +127,19 @@ def read(
         raise UsageError(f"crop is {crop!r}; AffectNet is cropped by {', '.join(get_args(Crop))}")
     if held_out < 0 or held_out == 1:
         raise UsageError(f"held_out is {held_out}; 5 holds out every fifth face, 0 is off")
+    if fold and not 0 < fold < held_out:
+        raise UsageError(f"fold is {fold}; with held_out {held_out} it must be below that, from 0")
     labels = EIGHT if classes == len(EIGHT) else SEVEN
-    wanted = _Wanted(size, colour, crop, detector, labels, clean, held_out)
+    wanted = _Wanted(size, colour, crop, detector, labels, clean, held_out, fold)
     return [_read(root, split, wanted) for split in splits]
 
 
 def _read(root: Path, split: str, wanted: _Wanted) -> Rows:
-    faces = [a for a in _part(root, split, wanted.held_out) if CODES[a.code] in wanted.labels]
+    faces = [
+        a
+        for a in _part(root, split, wanted.held_out, wanted.fold)
+        if CODES[a.code] in wanted.labels
+    ]
     if wanted.clean:
         affect = np.array([(a.valence, a.arousal) for a in faces], np.float32).reshape(-1, 2)
         kept = agrees(affect, np.array([CODES[a.code] for a in faces], np.str_))
@@ -148,14 +157,14 @@ def _read(root: Path, split: str, wanted: _Wanted) -> Rows:
     )
 
 
-def _part(root: Path, split: str, held_out: int) -> list[Annotation]:
+def _part(root: Path, split: str, held_out: int, fold: int) -> list[Annotation]:
     """The faces of a split that have one of the eight expressions."""
     source = "validation" if held_out and split in SPLITS else split
     faces = [a for a in list_faces(root, source) if a.code < len(CODES)]
     if not held_out:
         return faces
     held = SPLITS[split] == SPLITS["validation"]
-    return [a for i, a in enumerate(faces) if (i % held_out == 0) == held]
+    return [a for i, a in enumerate(faces) if (i % held_out == fold) == held]
 
 
 def _images(root: Path, faces: list[Annotation], wanted: _Wanted) -> tuple[Image, list[Annotation]]:

@@ -1,0 +1,135 @@
+"""Runs that each held out other faces, exported as one and measured on what they had not seen."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from commands import mien
+
+for needed in ("torch", "onnx", "onnxscript", "safetensors", "matplotlib"):
+    pytest.importorskip(needed)
+
+from synthetic_faces import write_recipe  # noqa: E402
+from synthetic_sets import write_sets  # noqa: E402
+
+from mien.errors import DataError  # noqa: E402
+from mien.runtime.classify import load_classifier  # noqa: E402
+from mien.train.data.loader import TensorData  # noqa: E402
+from mien.train.held import held_out  # noqa: E402
+from mien.train.network import averaged, load_run  # noqa: E402
+from mien.train.run import read_splits  # noqa: E402
+from mien.train.validation import predict_logits  # noqa: E402
+
+pytestmark = pytest.mark.journey
+
+FACES = 64
+ALSO = """
+data:
+  heads: [fer2013, ferplus, affectnet, affect]
+  also:
+    - {reader: affectnet, train: train, validation: validation, options: {held_out: 2}}
+loss: {affect: ccc}
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Two folds, and the file of both."""
+    folder = tmp_path_factory.mktemp("folds")
+    write_sets(folder / "data")
+    write_recipe(folder / "both.yaml", ALSO)
+    for fold in (0, 1):
+        words = ("--data.also.0.options.fold", str(fold), "--epochs", "5")
+        out = ("--data", folder / "data", "--out", folder / f"fold{fold}")
+        assert mien("train", folder / "both.yaml", *out, *words) == 0
+    release = f"release: {{name: bars, folds: [{folder / 'fold1'}]}}\n"
+    (folder / "release.yaml").write_text(release)
+    words = ("--data", folder / "data", "--output", folder / "both.onnx")
+    recipe = ("--recipe", folder / "release.yaml")
+    assert mien("export", folder / "fold0", *words, *recipe) == 0
+    return folder
+
+
+def two_folds(place):
+    """The first run with the second one as a fold, and its validation faces."""
+    run = load_run(place / "fold0")
+    named = replace(run.config.release, folds=(str(place / "fold1"),))
+    run = run.with_release(named)
+    return run, read_splits(run.config, place / "data")[1]
+
+
+def own_answers(place, fold):
+    """What a fold says of the AffectNet faces that it held out, by name; their classes."""
+    run = load_run(place / f"fold{fold}")
+    rows = read_splits(run.config, place / "data")[1]
+    rows = rows.take(rows.labelled("affectnet"))
+    said = predict_logits(run.model, TensorData(rows, (), 16, "cpu"))
+    truth = rows.targets["affectnet"].argmax(axis=1)
+    return dict(zip(rows.names, said["affectnet"], strict=True)), truth
+
+
+def test_each_face_is_answered_by_the_fold_that_held_it_out(place):
+    held = held_out(*two_folds(place), place / "data")
+    assert len(held.rows) == 70 + FACES
+    common = held.rows.labelled("fer2013")
+    for head, answers in held.answers.items():
+        assert np.isnan(answers[common]).all(), head
+    told = dict(zip(held.rows.names, held.answers["affectnet"], strict=True))
+    first, second = own_answers(place, 0)[0], own_answers(place, 1)[0]
+    assert len(first) == len(second) == FACES / 2 and not first.keys() & second.keys()
+    for name, logits in (first | second).items():
+        assert told[name] == pytest.approx(logits, abs=1e-5), name
+
+
+def test_the_file_is_the_mean_and_asked_where_nobody_else_can_be(place):
+    run, validation = two_folds(place)
+    classifier = load_classifier(place / "both.onnx")
+    held = held_out(run, validation, place / "data")
+    mean = predict_logits(averaged(run).model, TensorData(held.rows, (), 16, "cpu"))
+    said = held.logits(classifier)
+    common = held.rows.labelled("fer2013")
+    for head in mean:
+        assert said[head][common] == pytest.approx(mean[head][common], abs=1e-4), head
+    assert said["affectnet"][~common] == pytest.approx(held.answers["affectnet"][~common])
+    assert np.abs(said["affectnet"] - mean["affectnet"])[~common].max() > 0.1
+
+
+def test_figures_are_of_faces_that_were_held_out(place):
+    spec = load_classifier(place / "both.onnx").spec
+    assert spec.metrics["fer2013_n"] == spec.metrics["answer_n"] == 70
+    assert spec.metrics["affectnet_n"] == spec.metrics["affect_valence_n"] == FACES
+    parts = [own_answers(place, fold) for fold in (0, 1)]
+    right = sum((np.stack(list(told.values())).argmax(1) == truth).sum() for told, truth in parts)
+    assert spec.metrics["affectnet_accuracy"] == pytest.approx(right / FACES, abs=1e-4)
+    told = json.loads((place / "fold0" / "reliability-affectnet.json").read_text())
+    assert told["n"] == FACES
+    assert told["ece"] == pytest.approx(spec.metrics["affectnet_ece"], abs=1e-4)
+
+
+def test_the_file_alone_cannot_be_fitted_again(place, capsys):
+    words = ("--data", place / "data", "--output", place / "again.onnx")
+    write_recipe(place / "both-folds.yaml", ALSO)
+    recipe = (place / "both-folds.yaml").read_text()
+    named = recipe.replace("name: bars", f"folds: [{place / 'fold1'}], name: bars")
+    (place / "both-folds.yaml").write_text(named)
+    again = ("export", place / "both.onnx", *words, "--recipe", place / "both-folds.yaml")
+    assert mien(*again) == 2
+    assert "export the run again instead of the file" in capsys.readouterr().err
+    assert not (place / "again.onnx").exists()
+
+
+def test_folds_that_share_some_faces_are_refused(place):
+    shutil.copytree(place / "fold0", place / "twin")
+    run, validation = two_folds(place)
+    three = replace(run.config.release, folds=(str(place / "fold1"), str(place / "twin")))
+    with pytest.raises(DataError, match=r"32 faces, such as val_set.* but not by all"):
+        held_out(run.with_release(three), validation, place / "data")
+
+
+def test_a_run_without_folds_keeps_its_faces(place):
+    run = load_run(place / "fold0")
+    validation = read_splits(run.config, place / "data")[1]
+    held = held_out(run, validation, place / "data")
+    assert held.rows is validation and held.answers == {}
