@@ -16,10 +16,12 @@ from synthetic_sets import write_sets  # noqa: E402
 
 from mien.errors import DataError  # noqa: E402
 from mien.runtime.classify import load_classifier  # noqa: E402
+from mien.train.config import load_config  # noqa: E402
 from mien.train.data.loader import TensorData  # noqa: E402
 from mien.train.held import held_out  # noqa: E402
 from mien.train.network import averaged, load_run  # noqa: E402
-from mien.train.run import read_splits  # noqa: E402
+from mien.train.run import read_splits, run_training  # noqa: E402
+from mien.train.sections import ReleaseConfig  # noqa: E402
 from mien.train.validation import predict_logits  # noqa: E402
 
 pytestmark = pytest.mark.journey
@@ -53,11 +55,11 @@ def place(tmp_path_factory):
 
 
 def two_folds(place):
-    """The first run with the second one as a fold, and its validation faces."""
+    """The first run with the second one as a fold, and its faces."""
     run = load_run(place / "fold0")
     named = replace(run.config.release, folds=(str(place / "fold1"),))
     run = run.with_release(named)
-    return run, read_splits(run.config, place / "data")[1]
+    return run, *read_splits(run.config, place / "data")
 
 
 def own_answers(place, fold):
@@ -84,9 +86,9 @@ def test_each_face_is_answered_by_the_fold_that_held_it_out(place):
 
 
 def test_the_file_is_the_mean_and_asked_where_nobody_else_can_be(place):
-    run, validation = two_folds(place)
+    run, *splits = two_folds(place)
     classifier = load_classifier(place / "both.onnx")
-    held = held_out(run, validation, place / "data")
+    held = held_out(run, *splits, place / "data")
     mean = predict_logits(averaged(run).model, TensorData(held.rows, (), 16, "cpu"))
     said = held.logits(classifier)
     common = held.rows.labelled("fer2013")
@@ -122,14 +124,29 @@ def test_the_file_alone_cannot_be_fitted_again(place, capsys):
 
 def test_folds_that_share_some_faces_are_refused(place):
     shutil.copytree(place / "fold0", place / "twin")
-    run, validation = two_folds(place)
+    run, *splits = two_folds(place)
     three = replace(run.config.release, folds=(str(place / "fold1"), str(place / "twin")))
     with pytest.raises(DataError, match=r"32 faces, such as val_set.* but not by all"):
-        held_out(run.with_release(three), validation, place / "data")
+        held_out(run.with_release(three), *splits, place / "data")
+
+
+def test_folds_that_share_no_face(place):
+    """As of one data set alone: every face is answered by a fold, none by the file."""
+    alone = {"data.also": "[]", "data.reader": "affectnet", "data.train": "train"}
+    more = {"data.validation": "validation", "data.path": "affectnet", "epochs": "1"}
+    runs = []
+    for fold in (0, 1):
+        options = {"data.options": f"{{held_out: 2, fold: {fold}}}"}
+        config = load_config(place / "both.yaml", alone | more | options)
+        runs.append(run_training(config, place / "data", place / f"alone{fold}"))
+    run = runs[0].with_release(ReleaseConfig(folds=(str(place / "alone1"),)))
+    held = held_out(run, *read_splits(run.config, place / "data"), place / "data")
+    assert len(held.rows) == FACES
+    assert not any(np.isnan(told).any() for told in held.answers.values())
 
 
 def test_a_run_without_folds_keeps_its_faces(place):
     run = load_run(place / "fold0")
-    validation = read_splits(run.config, place / "data")[1]
-    held = held_out(run, validation, place / "data")
+    training, validation = read_splits(run.config, place / "data")
+    held = held_out(run, training, validation, place / "data")
     assert held.rows is validation and held.answers == {}

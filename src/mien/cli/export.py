@@ -101,17 +101,17 @@ def _onnx(run: Path, data: Path, output: Path, recipe: Path | None, int8: bool) 
     if recipe is not None:
         made = made.with_release(load_config(recipe).release)
     training, validation = read_splits(made.config, data)
-    held = held_out(made, validation, data)
-    made = renormed(averaged(made), training)
+    mean = renormed(averaged(made), training)
+    held = held_out(made, training, validation, data)
     released = made.config.release.precision
     if int8 and released == "fp16":
         raise UsageError("--int8 is made of a float32 file, and this recipe's release is fp16")
     small = output if released == "int8" else output.with_name(f"{output.stem}-int8.onnx")
     whole = output.with_name(f"{output.stem}-fp32.onnx") if released == "int8" else output
-    _tell(write(made, held, whole))
+    _tell(write(mean, held, whole))
     sys.stdout.write(f"{whole}\n")
     if int8 or released == "int8":
-        _int8(made, whole, small, training, held)
+        _int8(mean, whole, small, training, held)
         sys.stdout.write(f"{small}\n")
     write_reliability(run, load_classifier(output), held)
     return OK

@@ -32,14 +32,13 @@ class Held:
 
     def logits(self, classifier: Classifier) -> dict[str, Floats]:
         """Raw outputs (n, k) by head: the file's, or those of the run that held a face out."""
-        own = classifier.logits(self.rows.images)
-        return {
-            head: np.where(np.isnan(told), own[head], told) if told is not None else own[head]
-            for head, told in ((head, self.answers.get(head)) for head in own)
-        }
+        said = dict(classifier.logits(self.rows.images))
+        for head, told in self.answers.items():
+            said[head] = np.where(np.isnan(told), said[head], told)
+        return said
 
 
-def held_out(run: Run, validation: Rows, data: Path) -> Held:
+def held_out(run: Run, training: Rows, validation: Rows, data: Path) -> Held:
     """The faces that `run` held out, with those of the other folds that are exported with it.
 
     Faces that all the folds held out, such as a split of their own, are the exported file's to be
@@ -48,36 +47,41 @@ def held_out(run: Run, validation: Rows, data: Path) -> Held:
 
     Args:
         run: the run that is exported; its release may name further `folds`.
+        training: its training faces.
         validation: its validation faces.
         data: the folder that holds the data of all.
 
     Raises:
-        DataError: a fold that is no run folder, of other heads, or a face that several folds, but
-            not all, held out.
+        DataError: a fold that is no run folder, or a face that several folds, but not all, held
+            out. That their networks are alike is `mien.train.network.averaged`'s to check.
     """
     release = run.config.release
     if not release.folds:
         return Held(validation)
     runs = [run, *(load_run(Path(source)) for source in release.folds)]
-    parts, answers = [], []
-    for fold in runs:
-        training, rows = read_splits(fold.config, data)
-        network = renormed(fold.with_release(release), training).model
-        parts.append(rows)
-        answers.append(predict_logits(network, TensorData(rows, (), fold.config.model.size, "cpu")))
-    often = Counter(name for rows in parts for name in set(rows.names))
+    splits = [(training, validation), *(read_splits(fold.config, data) for fold in runs[1:])]
+    often = Counter(name for _, rows in splits for name in set(rows.names))
     if odd := [name for name, n in often.items() if 1 < n < len(runs)]:
         raise DataError(
             f"release.folds: {len(odd)} faces, such as {odd[0]}, were held out by several folds, "
             "but not by all; give each fold faces of its own"
         )
-    alone = [np.array([often[name] == 1 for name in rows.names]) for rows in parts]
-    rows = union([validation.take(~alone[0]), *map(Rows.take, parts, alone)])
-    return Held(rows, {head: _joined(head, answers, alone) for head in answers[0]})
+    parts = []
+    if (common := np.array([often[name] > 1 for name in validation.names])).any():
+        parts.append(_unasked(validation.take(common)))
+    for fold, (seen, rows) in zip(runs, splits, strict=True):
+        alone = rows.take(np.array([often[name] == 1 for name in rows.names]))
+        parts.append(_asked(renormed(fold.with_release(release), seen), alone))
+    answers = {head: np.concatenate([part.answers[head] for part in parts]) for head in run.labels}
+    return Held(union([part.rows for part in parts]), answers)
 
 
-def _joined(head: str, answers: list[dict[str, Floats]], alone: list[np.ndarray]) -> Floats:
-    """NaN (n, k) for the faces that all folds held out, then each fold's answers to its own."""
-    common = np.full_like(answers[0][head][~alone[0]], np.nan)
-    told = [said[head][own] for said, own in zip(answers, alone, strict=True)]
-    return np.concatenate([common, *told])
+def _unasked(rows: Rows) -> Held:
+    """Faces that the exported file is asked about."""
+    return Held(rows, {h: np.full_like(target, np.nan) for h, target in rows.targets.items()})
+
+
+def _asked(run: Run, rows: Rows) -> Held:
+    """Faces that `run` is asked about."""
+    data = TensorData(rows, (), run.config.model.size, "cpu")
+    return Held(rows, predict_logits(run.model, data))
