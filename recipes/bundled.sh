@@ -11,9 +11,19 @@ recipes=$(dirname "$0")
 for stage in mien-small-first mien-small-second mien-base-first mien-small-third mien-base-second \
     mien-small-fourth mien-small-fifth mien-base-third mien-base-fourth mien-base \
     mien-tiny-first mien-tiny-second mien-tiny-third mien-tiny-fourth mien-tiny-fifth mien-tiny-sixth \
-    mien-tiny-seventh mien-tiny-eighth mien-tiny mien-small-sixth mien-small-seventh mien-small \
+    mien-tiny-seventh mien-tiny-eighth mien-tiny mien-small-sixth mien-small \
     mien-base-affect mien-small-affect-first mien-small-affect; do
     mien train "$recipes/$stage.yaml" --data "$1"
+done
+for fold in 1 2 3 4; do # of AffectNet; the stages above hold out fold 0
+    mien train "$recipes/mien-base-affect.yaml" --data "$1" --data.options.fold "$fold" \
+        --out "runs/mien-base-affect-$fold"
+    mien train "$recipes/mien-small-affect-first.yaml" --data "$1" --data.options.fold "$fold" \
+        --out "runs/mien-small-affect-first-$fold"
+    mien train "$recipes/mien-small-affect.yaml" --data "$1" --data.also.0.options.fold "$fold" \
+        --teacher "runs/mien-base-affect-$fold" \
+        --distil.teachers "[mien-small, runs/mien-small-affect-first-$fold]" \
+        --out "runs/mien-small-affect-$fold"
 done
 for model in mien-small mien-tiny mien-base mien-small-affect; do
     mien export "runs/$model" --data "$1" --output "$model.onnx"

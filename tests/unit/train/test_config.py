@@ -132,6 +132,12 @@ def test_bundled_models_are_trained_after_what_they_start_from_and_learn_from():
         assert runs - {f"runs/{stage}"} <= before, stage  # itself once more, to count double
         before.add(f"runs/{stage}")
     assert {f"runs/{name}" for name in bundled()} <= before
+    others = script[script.index("for fold") : script.rindex("for model")]
+    outs, folds = re.findall(r'--out "([^"]+)\$fold"', others), re.search(r"in ([\d ]+);", others)
+    made = {f"{out}{fold}" for out in outs for fold in folds[1].split()}
+    for stage in stages:
+        config = load_config(FOLDER / f"{stage}.yaml")
+        assert set(config.release.folds) <= made, stage
 
 
 def test_there_are_recipes():
