@@ -13,6 +13,7 @@ from mien.errors import DataError
 from mien.runtime.classify import Classifier
 from mien.train.data.loader import TensorData
 from mien.train.data.rows import Rows, union
+from mien.train.graph import biases_of
 from mien.train.network import Run, load_run, renormed
 from mien.train.run import read_splits
 from mien.train.validation import predict_logits
@@ -31,10 +32,15 @@ class Held:
     """
 
     def logits(self, classifier: Classifier) -> dict[str, Floats]:
-        """Raw outputs (n, k) by head: the file's, or those of the run that held a face out."""
+        """Raw outputs (n, k) by head: the file's, or those of the run that held a face out.
+
+        Runs have no biases of their own; those of the file's heads are added to their outputs.
+        """
         said = dict(classifier.logits(self.rows.images))
-        for head, told in self.answers.items():
-            said[head] = np.where(np.isnan(told), said[head], told)
+        for head in classifier.spec.heads:
+            if head.name in self.answers:
+                told = self.answers[head.name] + biases_of(head)
+                said[head.name] = np.where(np.isnan(told), said[head.name], told)
         return said
 
 
