@@ -5,8 +5,8 @@
 WHAT is as in `networks.py`; several are averaged over their probabilities and mirror images. A
 logistic regression tells PublicTest's labels from the networks' log-probabilities, from the FER+
 votes of each face (as parts and as logarithms of them), and from both, each tenth of the faces by
-the other nine. Where votes add nothing to a network, the labels that it misses are no other
-person's guess either, and no better network will find most of them.
+the other nine. Where votes add little to a network, what it misses is not what other people see in
+these faces either.
 """
 
 import argparse
