@@ -14,7 +14,6 @@ give (`release.bias_corrected`), in ten folds.
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from mien.train.data import fer2013
 from mien.train.data.loader import TensorData
 from mien.train.data.rows import Rows
 from mien.train.network import averaged, load_run, renormed
+from mien.train.sections import ReleaseConfig
 from mien.train.teachers import average, load_teacher
 from mien.train.validation import predict_logits
 
@@ -38,7 +38,7 @@ def network_of(what, training, norm_faces):
     if not (Path(first) / "config.yaml").exists():
         return load_teacher(what).outputs
     run = load_run(Path(first))
-    release = replace(run.config.release, average=tuple(others), norm_faces=norm_faces)
+    release = ReleaseConfig(average=tuple(others), norm_faces=norm_faces)
     model = renormed(averaged(run.with_release(release)), training).model
 
     def outputs(images):
@@ -70,13 +70,18 @@ def told(logits, rows, fitted):
     return f"{line} | {np.mean(crossed.argmax(axis=1) == truth):.4f} {nll(crossed, truth):.4f}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def asked(text):
+    """What the command line asks for: the options, Training and PublicTest; `text` is the help."""
+    parser = argparse.ArgumentParser(description=text.splitlines()[0])
     parser.add_argument("what", nargs="+")
     parser.add_argument("--fer2013", type=Path, required=True)
     parser.add_argument("--norm-faces", type=int, default=6000)
     options = parser.parse_args()
-    training, rows = fer2013.read(options.fer2013, ["Training", "PublicTest"])
+    return options, *fer2013.read(options.fer2013, ["Training", "PublicTest"])
+
+
+def main():
+    options, training, rows = asked(__doc__)
     print(f"PublicTest, n = {len(rows)}, with FER+ majority {rows.labelled('ferplus').sum()}")
     print("FER2013 (even, odd rows) log loss | FER+ log loss | with biases, log loss | network")
     for what in options.what:

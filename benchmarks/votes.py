@@ -9,18 +9,14 @@ the other nine. Where votes add little to a network, what it misses is not what 
 these faces either.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
-from networks import mean_answer, network_of
+from networks import asked, mean_answer, network_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mien.metrics import accuracy, nll
-from mien.train.data import fer2013
 
 #: A vote less than this part of one counts as this part in the logarithm.
 LEAST = 0.05
@@ -48,12 +44,7 @@ def figures(answers, votes, truth):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="+")
-    parser.add_argument("--fer2013", type=Path, required=True)
-    parser.add_argument("--norm-faces", type=int, default=6000)
-    options = parser.parse_args()
-    training, rows = fer2013.read(options.fer2013, ["Training", "PublicTest"])
+    options, training, rows = asked(__doc__)
     networks = [network_of(what, training, options.norm_faces) for what in options.what]
     said = mean_answer(networks, rows.images)
     truth = rows.targets["fer2013"].argmax(axis=1)

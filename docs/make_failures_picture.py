@@ -7,6 +7,7 @@ Red is what differs from the answer to the photo as it is.
 """
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +42,25 @@ MARGIN = 0.25
 """What is shown around the face's box, in parts of its longer side."""
 
 
-def answers(case: Case) -> list[tuple[str, float]]:
-    """Each model's label and its probability."""
-    told = []
+def spoilt(photo: str) -> dict[str, Case]:
+    """The photo's face as it is, then as `SHOWN` has it spoilt, by what was done to it."""
+    rgb = read_image(ROOT / "examples" / photo).rgb
+    find = load_detector("auto", max_faces=1)
+    plain = Case(rgb, find(rgb).boxes[0].astype(np.float64), 0)
+    changed = {f"{group}: {name}": CHANGES[group][name](plain) for group, name in SHOWN[photo]}
+    return {"as it is": plain, **changed}
+
+
+def answers(cases: Iterable[Case]) -> list[list[tuple[str, float]]]:
+    """Of each case, each model's label and its probability."""
+    cases, told = list(cases), []
     for model in MODELS:
         classifier = mien.load_classifier(model)
         size, crop = classifier.spec.input.size, recipe(classifier.spec.input.crop)
-        shares = classifier(cut(case.rgb, case.box[None], size=size, recipe=crop)).probabilities[0]
-        told.append((EIGHT[int(shares.argmax())], float(shares.max())))
-    return told
+        crops = [cut(case.rgb, case.box[None], size=size, recipe=crop) for case in cases]
+        shares = classifier(np.concatenate(crops)).probabilities
+        told.append([(EIGHT[int(own.argmax())], float(own.max())) for own in shares])
+    return [list(own) for own in zip(*told, strict=True)]
 
 
 def view(case: Case) -> np.ndarray:
@@ -64,22 +75,19 @@ def view(case: Case) -> np.ndarray:
 
 def main() -> None:
     """Spoil, ask, draw."""
-    find = load_detector("auto", max_faces=1)
     columns = 1 + max(map(len, SHOWN.values()))
     figure = Figure(figsize=(2.6 * columns, 4.1 * len(SHOWN)))
     spaces = {"left": 0.01, "right": 0.99, "top": 0.94, "bottom": 0.13, "hspace": 0.62}
     panels = figure.subplots(len(SHOWN), columns, gridspec_kw={**spaces, "wspace": 0.04})
-    for (name, changes), row in zip(SHOWN.items(), panels, strict=True):
-        rgb = read_image(ROOT / "examples" / name).rgb
-        plain = Case(rgb, find(rgb).boxes[0].astype(np.float64), 0)
-        first = answers(plain)
-        cases = {"as it is": plain, **{f"{g}: {n}": CHANGES[g][n](plain) for g, n in changes}}
-        for (title, case), axes in zip(cases.items(), row, strict=True):
+    for photo, row in zip(SHOWN, panels, strict=True):
+        cases = spoilt(photo)
+        told = answers(cases.values())
+        for (title, case), own, axes in zip(cases.items(), told, row, strict=True):
             axes.imshow(view(case))
             axes.set_title(title.replace(": ", ":\n"), fontsize=9)
             axes.set(xticks=[], yticks=[])
-            for i, (model, (label, share)) in enumerate(zip(MODELS, answers(case), strict=True)):
-                colour = "black" if label == first[i][0] else "#c00000"
+            for i, (model, (label, share)) in enumerate(zip(MODELS, own, strict=True)):
+                colour = "black" if label == told[0][i][0] else "#c00000"
                 text = f"{model}: {label} {100 * share:.0f} %"
                 axes.text(
                     0, -0.06 - 0.09 * i, text, transform=axes.transAxes, color=colour,
