@@ -4,6 +4,7 @@ In turn, the bare forward, backward and step on one batch, and the loop as `mien
 (loading, augmentation, averaging, clipping, step), on made-up faces; medians are told.
 
     python benchmarks/train_throughput.py [recipes/mien-tiny-first.yaml] [--steps 20] [--rounds 5]
+        [--threads N] [--precision bf16] [--compile true]
 """
 
 import argparse
@@ -42,6 +43,8 @@ def new_state(config: TrainConfig) -> trainer.TrainState:
     """The state at the start of a run."""
     heads = {head: len(LABEL_SETS[head]) for head in config.data.heads}
     model = build(config.model.name, heads, **config.model.options).to(config.device).train()
+    if config.compile:
+        model.compile()
     optimiser = make_optimiser(model, config.optim)
     return trainer.TrainState(model, trainer._frozen_copy(model), optimiser)
 
@@ -81,8 +84,12 @@ def main() -> None:
     parser.add_argument("recipe", nargs="?", default="recipes/mien-tiny-first.yaml")
     for name, n in (("--steps", 20), ("--rounds", 5)):
         parser.add_argument(name, type=int, default=n)
+    fields = ("threads", "precision", "compile")
+    for name in fields:
+        parser.add_argument(f"--{name}")
     chosen = parser.parse_args()
-    config = load_config(Path(chosen.recipe))
+    said = {name: text for name in fields if (text := getattr(chosen, name))}
+    config = load_config(Path(chosen.recipe), said)
     trainer.prepare_machine(config)
     data = made_up(config, chosen.steps * config.batch)
     runs = {"bare": bare(config, data, chosen.steps), "loop": loop(config, data, chosen.steps)}
@@ -91,7 +98,11 @@ def main() -> None:
         for name, run in runs.items():
             times[name].append(timeit(run, number=1))
     alone, whole = (len(data) / statistics.median(taken[1:]) for taken in times.values())
-    print(f"{config.model.name}, {config.model.size} px, batch {config.batch}, {config.precision}")
+    compiled = ", compiled" if config.compile else ""
+    print(
+        f"{config.model.name}, {config.model.size} px, batch {config.batch}, {config.precision}, "
+        f"{torch.get_num_threads()} threads{compiled}"
+    )
     print(f"bare step {alone:.0f}, loop {whole:.0f} faces/s, ratio {whole / alone:.2f} (bar 0.85)")
 
 

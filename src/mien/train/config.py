@@ -64,6 +64,8 @@ class TrainConfig:
     """Where to train. Asking for cuda where there is none is an error."""
     threads: int = 0
     """CPU threads; 0 leaves it to PyTorch. A resumed run gives equal weights at equal threads."""
+    compile: bool = False
+    """Compile the network first: some networks train twice as fast. Needs a C++ compiler."""
     keep: Literal["last", "best"] = "last"
     """Export the last epoch, or the one with the best validation accuracy of the first head."""
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
@@ -98,6 +100,11 @@ class TrainConfig:
             raise UsageError(
                 "augment.mixup gives faces two labels: choose loss.kind softmax or weighted, and "
                 "data.votes other than multi_target"
+            )
+        if self.compile and has_centres:
+            raise UsageError(
+                "compile hides the features that loss.kind centre and cluster look at: choose "
+                "another loss.kind, or compile: false"
             )
         if self.distil.live and not self.distil.teachers:
             raise UsageError("distil.live needs a teacher in distil.teachers")

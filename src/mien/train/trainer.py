@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ from mien.train.validation import validate
 
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 60.0
+COMPILERS = ("g++", "clang++", "cl")
 _NEWER_FIELDS = (
     *(("", "init"), ("", "grow"), ("", "teacher"), ("", "head_weights"), ("", "freeze_epochs")),
     *(("data", "relabel"), ("data", "options"), ("data", "sampler"), ("optim", "backbone_lr")),
@@ -112,6 +114,8 @@ def train(
     task = make_task(config, model, data, ask)
     state = TrainState(model, _frozen_copy(model), make_optimiser(model, config.optim), task)
     stages, chances = Stages(model, config.freeze_epochs), _chances(config, data)
+    if config.compile:
+        model.compile()
     path = folder / CHECKPOINT
     if path.exists():
         state.restore(path, fingerprint)
@@ -187,7 +191,7 @@ def average(ema: nn.Module, model: nn.Module, decay: float) -> None:
 def fingerprint(config: TrainConfig, digests: Mapping[str, str]) -> str:
     """SHA-256 of all settings that change the result, and of the data."""
     settings: dict[str, Any] = dataclasses.asdict(config)
-    for name in ("device", "threads", "keep", "release"):
+    for name in ("device", "threads", "compile", "keep", "release"):
         settings.pop(name)
     if not settings["teacher"]:
         settings.pop("teacher_weight")
@@ -219,6 +223,11 @@ def prepare_machine(config: TrainConfig) -> None:
             raise UsageError("device=cuda was asked for, but PyTorch finds no GPU; use device=cpu")
         # Without it PyTorch refuses every linear layer once algorithms must be deterministic.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if config.compile and config.device == "cpu" and not any(map(shutil.which, COMPILERS)):
+        raise UsageError(
+            f"compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is here: install "
+            "one, or leave compile out, which costs time alone"
+        )
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)

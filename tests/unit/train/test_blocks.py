@@ -7,9 +7,12 @@ torch = pytest.importorskip("torch")
 from mien.train.models.blocks import (  # noqa: E402
     ConvHeads,
     ConvNorm,
+    Depthwise,
     Gate,
     LinearHeads,
     PooledNetwork,
+    PreActivatedUnit,
+    RepeatedUnit,
     SamePool,
 )
 
@@ -36,6 +39,56 @@ def test_the_norm_divides_as_in_keras():
     out = layer(torch.tensor([[[[3.0, -3.0]]]]))
     assert out.flatten().tolist() == pytest.approx([6 / 0.0948683, 0.0], rel=1e-5)
     assert len(ConvNorm(1, 1, 1, act=None)) == 2
+
+
+@pytest.mark.parametrize("side", [8, 9])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_depthwise_layer_answers_and_learns_as_pytorchs_own(stride, side):
+    torch.manual_seed(0)
+    ours = Depthwise(3, stride)
+    plain = torch.nn.Conv2d(3, 3, 3, stride, 1, groups=3, bias=False)
+    plain.load_state_dict(ours.state_dict())
+    x = torch.randn(4, 3, side, side, requires_grad=True)
+    passed = []
+    for layer in (ours, plain):
+        out = layer(x)
+        weight = torch.arange(out.numel()).reshape(out.shape).cos()
+        passed.append((out, *torch.autograd.grad((out * weight).sum(), (x, layer.weight))))
+    for mine, theirs in zip(*passed, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_a_depthwise_layer_is_rounded_as_autocast_says():
+    layer, x = Depthwise(3, 2), torch.randn(4, 3, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        out, same = layer(x), layer.eval()(x)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out, same)
+    out.sum().backward()
+    assert layer.weight.grad.dtype == torch.float32
+    assert layer.weight.grad.abs().sum() > 0
+
+
+def test_a_repeated_unit_begins_as_one_pass_and_uses_its_convolutions_again():
+    torch.manual_seed(0)
+    unit, once = RepeatedUnit(4, 3, "hardswish"), PreActivatedUnit(4, 4, "no", "hardswish")
+    once.load_state_dict(unit.state_dict(), strict=False)
+    x = torch.randn(6, 4, 8, 8)
+    torch.testing.assert_close(unit(x), once(x))
+    assert sum(p.numel() for p in unit.parameters()) == sum(
+        p.numel() for p in once.parameters()
+    ) + 2 * (4 * 4)
+    for norm in unit.norms2:
+        torch.nn.init.ones_(norm.weight)
+    thrice = once(once(once(x)))  # in training, each pass is normalised by what it is given
+    torch.testing.assert_close(unit(x), thrice)
+
+
+def test_further_passes_learn_from_the_start():
+    unit = RepeatedUnit(4, 2, "hardswish")
+    unit(torch.randn(6, 4, 8, 8)).pow(2).sum().backward()
+    assert unit.norms2[0].weight.grad.abs().min() > 0
+    assert unit.norms2[0].bias.grad.abs().min() > 0
 
 
 def test_a_gate_weights_channels_by_their_averages():

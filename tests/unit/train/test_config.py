@@ -212,6 +212,7 @@ def test_not_yaml(tmp_path):
         ("loss: {kd_temperature: 0}", "loss.kd_temperature above 0"),
         ("loss: {lam: -1}", "must not be below 0"),
         ("loss: {bound_margin: -0.1}", "must not be below 0"),
+        ("{compile: true, loss: {kind: centre}}", "compile hides the features"),
         ("distil: {live: true}", "distil.live needs a teacher in distil.teachers"),
         (
             "{data: {votes: multi_target}, loss: {kind: weighted}}",
@@ -250,7 +251,9 @@ def test_the_help_tells_every_field():
 
 def test_what_changes_the_fingerprint(tmp_path):
     plain = fingerprint(TrainConfig(), {"train": "a"})
-    same = parse(tmp_path, "{threads: 2, keep: best, device: cuda, release: {name: x}}")
+    same = parse(
+        tmp_path, "{threads: 2, compile: true, keep: best, device: cuda, release: {name: x}}"
+    )
     assert fingerprint(same, {"train": "a"}) == plain
     for text in ("epochs: 31", "optim: {lr: 0.2}", "seed: 1", "augment: {flip: 0.4}"):
         assert fingerprint(parse(tmp_path, text), {"train": "a"}) != plain

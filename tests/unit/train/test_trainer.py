@@ -156,6 +156,15 @@ def test_the_average_starts_short(ema, decay):
     assert torch.allclose(state.ema.conv.weight, wanted, atol=1e-6)
 
 
+# --- the machine
+
+
+def test_without_a_compiler_it_says_what_to_do(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UsageError, match=r"needs a C\+\+ compiler.*leave compile out"):
+        trainer.prepare_machine(settings(compile=True))
+
+
 # --- the batches
 
 

@@ -21,6 +21,7 @@ from mien.train.models.blocks import (
     ConvHeads,
     LinearHeads,
     PreActivatedUnit,
+    RepeatedUnit,
     Separable,
     activate,
     average,
@@ -64,11 +65,18 @@ def stack_units(
     act: str,
     convolution: Callable[[int, int, int], nn.Module] = Separable,
     gated: bool = False,
+    passes: int = 1,
 ) -> list[PreActivatedUnit]:
-    """Units one behind the other; `plan` lists (outputs, down) of each."""
-    units = []
+    """Units one behind the other; `plan` lists (outputs, down) of each.
+
+    Those that leave the shape as it is are passed `passes` times.
+    """
+    units: list[PreActivatedUnit] = []
     for outputs, down in plan:
-        units.append(PreActivatedUnit(inputs, outputs, down, act, convolution, gated))
+        if passes > 1 and (inputs, down) == (outputs, "no"):
+            units.append(RepeatedUnit(outputs, passes, act, convolution, gated))
+        else:
+            units.append(PreActivatedUnit(inputs, outputs, down, act, convolution, gated))
         inputs = outputs
     return units
 

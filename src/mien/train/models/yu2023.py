@@ -14,7 +14,14 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from mien.errors import UsageError
-from mien.train.models.blocks import KERAS_EPS, ConvNorm, PooledNetwork, SamePool, average
+from mien.train.models.blocks import (
+    KERAS_EPS,
+    ConvNorm,
+    Depthwise,
+    PooledNetwork,
+    SamePool,
+    average,
+)
 from mien.train.models.registry import register
 
 Order = Literal["depthwise_first", "pointwise_first"]
@@ -33,9 +40,10 @@ def separable(
     ``last`` says that a block's addition comes next.
     """
     depth = outputs if order == "pointwise_first" else inputs
-    depthwise = nn.Conv2d(depth, depth, 3, stride, 1, groups=depth, bias=False)
+    depthwise = Depthwise(depth, stride)
     pointwise = nn.Conv2d(inputs, outputs, 1, bias=False)
-    first, second = depthwise, pointwise
+    first: nn.Module = depthwise
+    second: nn.Module = pointwise
     if order == "pointwise_first":
         first, second = pointwise, depthwise
     between: list[nn.Module] = [nn.ReLU6()] if relu6 == "inside" else []
