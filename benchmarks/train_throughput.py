@@ -44,7 +44,7 @@ def new_state(config: TrainConfig) -> trainer.TrainState:
     heads = {head: len(LABEL_SETS[head]) for head in config.data.heads}
     model = build(config.model.name, heads, **config.model.options).to(config.device).train()
     if config.compile:
-        model.compile()
+        model.compile(dynamic=False)
     optimiser = make_optimiser(model, config.optim)
     return trainer.TrainState(model, trainer._frozen_copy(model), optimiser)
 

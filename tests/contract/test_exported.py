@@ -1,7 +1,6 @@
 """A network out of an exported file: one of each precision that comes with mien."""
 
 import numpy as np
-import onnx
 import pytest
 from synthetic_faces import faces
 
@@ -12,8 +11,7 @@ from mien.runtime.classify import load_classifier  # noqa: E402
 from mien.runtime.store import resolve  # noqa: E402
 from mien.train.config import TrainConfig  # noqa: E402
 from mien.train.exported import exported_file, exported_weights  # noqa: E402
-from mien.train.graph import write_graph, write_spec  # noqa: E402
-from mien.train.models import build, count_parameters  # noqa: E402
+from mien.train.models import build  # noqa: E402
 from mien.train.network import digest_of_start, first_network  # noqa: E402
 from mien.train.sections import ModelConfig  # noqa: E402
 from mien.train.teachers import load_teacher  # noqa: E402
@@ -61,28 +59,6 @@ def test_a_batchnorm_that_was_folded_has_the_statistics_of_what_it_is_given():
     # So a batch of such faces is normalised in training as it is at run time.
     torch.testing.assert_close(trained, out, atol=0.02, rtol=0.01)
     assert norm.weight.std() > 0.1
-
-
-def test_convolutions_of_several_passes_are_in_a_file_once_and_are_found_again(tmp_path):
-    torch.manual_seed(0)
-    spec, heads = load_classifier("mien-tiny").spec, {"fer2013": 7, "ferplus": 8}
-    model = build("mien_tiny", heads, features=8, passes=2)
-    for norm in (m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)):
-        for number, mean in ((norm.weight, 1.0), (norm.bias, 0.0), (norm.running_mean, 0.0)):
-            torch.nn.init.normal_(number, mean, 0.2)
-        torch.nn.init.uniform_(norm.running_var, 0.5, 1.5)
-    path = tmp_path / "repeated.onnx"
-    write_graph(model, tuple(head.name for head in spec.heads), 1, spec.input.size, path)
-    write_spec(path, spec)
-    numbers = sum(int(np.prod(t.dims)) for t in onnx.load(path).graph.initializer)
-    assert numbers <= count_parameters(model)[1]
-    again = build("mien_tiny", heads, features=8, passes=2)
-    again.load_state_dict(exported_weights(path, {"features": 8, "passes": 2}, CROPS))
-    x = torch.randn(4, 1, 48, 48)
-    with torch.no_grad():
-        ours, theirs = again.eval()(x), model.eval()(x)
-    for head in heads:
-        torch.testing.assert_close(ours[head], theirs[head], atol=1e-4, rtol=1e-4)
 
 
 def test_other_options_than_the_files_are_refused():

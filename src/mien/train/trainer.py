@@ -115,7 +115,7 @@ def train(
     state = TrainState(model, _frozen_copy(model), make_optimiser(model, config.optim), task)
     stages, chances = Stages(model, config.freeze_epochs), _chances(config, data)
     if config.compile:
-        model.compile()
+        model.compile(dynamic=False)  # early_size is a second shape
     path = folder / CHECKPOINT
     if path.exists():
         state.restore(path, fingerprint)

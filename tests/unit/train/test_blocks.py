@@ -11,8 +11,6 @@ from mien.train.models.blocks import (  # noqa: E402
     Gate,
     LinearHeads,
     PooledNetwork,
-    PreActivatedUnit,
-    RepeatedUnit,
     SamePool,
 )
 
@@ -67,28 +65,6 @@ def test_a_depthwise_layer_is_rounded_as_autocast_says():
     out.sum().backward()
     assert layer.weight.grad.dtype == torch.float32
     assert layer.weight.grad.abs().sum() > 0
-
-
-def test_a_repeated_unit_begins_as_one_pass_and_uses_its_convolutions_again():
-    torch.manual_seed(0)
-    unit, once = RepeatedUnit(4, 3, "hardswish"), PreActivatedUnit(4, 4, "no", "hardswish")
-    once.load_state_dict(unit.state_dict(), strict=False)
-    x = torch.randn(6, 4, 8, 8)
-    torch.testing.assert_close(unit(x), once(x))
-    assert sum(p.numel() for p in unit.parameters()) == sum(
-        p.numel() for p in once.parameters()
-    ) + 2 * (4 * 4)
-    for norm in unit.norms2:
-        torch.nn.init.ones_(norm.weight)
-    thrice = once(once(once(x)))  # in training, each pass is normalised by what it is given
-    torch.testing.assert_close(unit(x), thrice)
-
-
-def test_further_passes_learn_from_the_start():
-    unit = RepeatedUnit(4, 2, "hardswish")
-    unit(torch.randn(6, 4, 8, 8)).pow(2).sum().backward()
-    assert unit.norms2[0].weight.grad.abs().min() > 0
-    assert unit.norms2[0].bias.grad.abs().min() > 0
 
 
 def test_a_gate_weights_channels_by_their_averages():

@@ -1,7 +1,7 @@
 """Pieces that several architectures share."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -186,36 +186,6 @@ class PreActivatedUnit(nn.Module):
         shortcut = x if self.shortcut is None else self.shortcut(a)
         out: Tensor = shortcut + self.gate(self.pool(y))
         return out
-
-
-class RepeatedUnit(PreActivatedUnit):
-    """A `PreActivatedUnit` passed several times: one pair of convolutions, each pass its BatchNorm.
-
-    As deep as so many units, for four parameters a channel each. The further passes begin as the
-    identity. (n, channels, h, w) keeps its shape.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        passes: int,
-        act: str = "relu",
-        convolution: Callable[[int, int, int], nn.Module] = Separable,
-        gated: bool = False,
-    ) -> None:
-        super().__init__(channels, channels, "no", act, convolution, gated)
-        self.norms1 = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(passes - 1))
-        self.norms2 = nn.ModuleList(nn.BatchNorm2d(channels) for _ in range(passes - 1))
-        for norm in self.norms2:
-            nn.init.zeros_(cast(nn.BatchNorm2d, norm).weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (n, channels, h, w) to the same shape."""
-        x = super().forward(x)
-        for norm1, norm2 in zip(self.norms1, self.norms2, strict=True):
-            y = self.sep1(self.act(norm1(x)))
-            x = x + self.gate(self.sep2(self.act(norm2(y))))
-        return x
 
 
 def average(x: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ def mien_tiny(
     channels: int = 1,
     activation: str = "silu",
     features: int = 78,
-    passes: int = 1,
 ) -> nn.Module:
     """At most 58,000 parameters with both heads, all counted; 9.3 M MAC at 48x48.
 
@@ -26,9 +25,7 @@ def mien_tiny(
 
     Two options make it a quarter quicker in ONNX Runtime and cost next to nothing: `activation`
     "hardswish", which is computed within the convolution, and 76 `features`, the channels of the
-    last unit, since depthwise layers of channels that four does not divide are slow there. A third
-    makes it deeper at the same budget: with two `passes`, the three units that leave the shape as
-    it is are each run through twice, for half as many multiplications more and 672 parameters.
+    last unit, since depthwise layers of channels that four does not divide are slow there.
     """
     stem = nn.Conv2d(channels, 16, 3, 1, 1, bias=False)
     plan: list[tuple[int, Down]] = [
@@ -39,7 +36,7 @@ def mien_tiny(
         (64, "no"),
         (features, "stride"),
     ]
-    units = stack_units(16, plan, activation, passes=passes)
+    units = stack_units(16, plan, activation)
     return PreActivatedNetwork(stem, units, LinearHeads(features, heads), activation)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from mien.errors import UsageError
-from mien.train.models.blocks import PooledNetwork
+from mien.train.models.blocks import Depthwise, PooledNetwork
 from mien.train.models.registry import register
 
 #: Expansion, outputs, blocks and stride of each group of blocks: Table 2 of the paper.
@@ -40,9 +40,9 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and inputs == outputs
         self.conv = nn.Sequential()
         if expansion > 1:
-            self.conv.extend(_conv(inputs, inner, 1))
-        self.conv.extend(_conv(inner, inner, 3, stride, inner))
-        self.conv.append(nn.Conv2d(inner, outputs, 1, bias=False))
+            self.conv.extend(_active(_conv(inputs, inner, 1)))
+        self.conv.extend(_active(Depthwise(inner, stride)))
+        self.conv.append(_conv(inner, outputs, 1))
         self.conv.append(nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,14 +51,12 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
-def _conv(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
-) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU6(),
-    )
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+
+
+def _active(convolution: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU6())
 
 
 def rounded(channels: float) -> int:
@@ -93,14 +91,14 @@ def mobilenet_v2(
     if width <= 0:
         raise UsageError(f"width must be above 0, not {width}")
     inputs = rounded(32 * width)
-    body = nn.Sequential(_conv(channels, inputs, 3, stem_stride))
+    body = nn.Sequential(_active(_conv(channels, inputs, 3, stem_stride)))
     for expansion, base, blocks, stride in PLAN:
         outputs = rounded(base * width)
         for i in range(blocks):
             body.append(InvertedResidual(inputs, outputs, stride if i == 0 else 1, expansion))
             inputs = outputs
     last = rounded(1280 * max(1.0, width))
-    body.append(_conv(inputs, last, 1))
+    body.append(_active(_conv(inputs, last, 1)))
     for module in body.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out")

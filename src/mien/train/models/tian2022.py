@@ -21,7 +21,6 @@ from mien.train.models.blocks import (
     ConvHeads,
     LinearHeads,
     PreActivatedUnit,
-    RepeatedUnit,
     Separable,
     activate,
     average,
@@ -65,18 +64,11 @@ def stack_units(
     act: str,
     convolution: Callable[[int, int, int], nn.Module] = Separable,
     gated: bool = False,
-    passes: int = 1,
 ) -> list[PreActivatedUnit]:
-    """Units one behind the other; `plan` lists (outputs, down) of each.
-
-    Those that leave the shape as it is are passed `passes` times.
-    """
-    units: list[PreActivatedUnit] = []
+    """Units one behind the other; `plan` lists (outputs, down) of each."""
+    units = []
     for outputs, down in plan:
-        if passes > 1 and (inputs, down) == (outputs, "no"):
-            units.append(RepeatedUnit(outputs, passes, act, convolution, gated))
-        else:
-            units.append(PreActivatedUnit(inputs, outputs, down, act, convolution, gated))
+        units.append(PreActivatedUnit(inputs, outputs, down, act, convolution, gated))
         inputs = outputs
     return units
 
