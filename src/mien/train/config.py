@@ -65,7 +65,7 @@ class TrainConfig:
     threads: int = 0
     """CPU threads; 0 leaves it to PyTorch. A resumed run gives equal weights at equal threads."""
     compile: bool = False
-    """Compile the network first: some networks train twice as fast. Needs a C++ compiler."""
+    """Compile the network first: a sixth to a third quicker on a CPU. Needs a C++ compiler."""
     keep: Literal["last", "best"] = "last"
     """Export the last epoch, or the one with the best validation accuracy of the first head."""
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
