@@ -110,7 +110,8 @@ def test_biases_of_the_file_count_for_its_folds(place):
     words = ("--data", place / "data", "--output", place / "biased.onnx")
     release = (place / "release.yaml").read_text().replace("{", "{bias_corrected: [affectnet], ")
     (place / "biased.yaml").write_text(release)
-    assert mien("export", place / "fold0", *words, "--recipe", place / "biased.yaml") == 0
+    shutil.copytree(place / "fold0", place / "own")  # an export draws into the run's folder
+    assert mien("export", place / "own", *words, "--recipe", place / "biased.yaml") == 0
     run, *splits = two_folds(place)
     held = held_out(run, *splits, place / "data")
     plain, biased = (load_classifier(place / f"{name}.onnx") for name in ("both", "biased"))
@@ -129,7 +130,7 @@ def test_figures_are_of_faces_that_were_held_out(place):
     assert spec.metrics["affectnet_accuracy"] == pytest.approx(right / FACES, abs=1e-4)
     told = json.loads((place / "fold0" / "reliability-affectnet.json").read_text())
     assert told["n"] == FACES
-    assert told["ece"] == pytest.approx(spec.metrics["affectnet_ece"], abs=5e-3)
+    assert told["ece"] == pytest.approx(spec.metrics["affectnet_ece"], abs=1e-4)
 
 
 def test_the_file_alone_cannot_be_fitted_again(place, capsys):
