@@ -22,7 +22,7 @@ from mien.train.config import TrainConfig, load_config
 from mien.train.data.loader import TensorData, plain_batches, training_batches
 from mien.train.data.rows import Rows, one_hot
 from mien.train.models import build
-from mien.train.optim import make_optimiser
+from mien.train.precision import autocast
 from mien.train.tasks import ExpressionTask
 
 Run = Callable[[], None]
@@ -43,21 +43,18 @@ def new_state(config: TrainConfig) -> trainer.TrainState:
     """The state at the start of a run."""
     heads = {head: len(LABEL_SETS[head]) for head in config.data.heads}
     model = build(config.model.name, heads, **config.model.options).to(config.device).train()
-    if config.compile:
-        model.compile(dynamic=False)
-    optimiser = make_optimiser(model, config.optim)
-    return trainer.TrainState(model, trainer._frozen_copy(model), optimiser)
+    return trainer.first_state(model, config, ExpressionTask(config.smoothing))
 
 
 def bare(config: TrainConfig, data: TensorData, steps: int) -> Run:
     """Forward, backward and step on one batch, over and over."""
-    state, task = new_state(config), ExpressionTask(config.smoothing)
+    state = new_state(config)
     x, targets = next(plain_batches(data, config.batch))
 
     def run() -> None:
         for _ in range(steps):
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-                loss = task(state.model, x, targets).total
+            with autocast(x, config.precision):
+                loss = state.task(state.model, x, targets).total
             state.optimiser.zero_grad()
             loss.backward()
             state.optimiser.step()
@@ -68,12 +65,12 @@ def bare(config: TrainConfig, data: TensorData, steps: int) -> Run:
 
 def loop(config: TrainConfig, data: TensorData, steps: int) -> Run:
     """An epoch as the trainer runs it."""
-    state, task = new_state(config), ExpressionTask(config.smoothing)
+    state = new_state(config)
     options = {"size": config.model.size, "batch": config.batch, "seed": config.seed, "epoch": 0}
 
     def run() -> None:
         for x, targets in training_batches(data, config.augment, **options):
-            trainer.train_step(state, task, x, targets, config, 10**6, steps)
+            trainer.train_step(state, state.task, x, targets, config, 10**6, steps)
 
     return run
 

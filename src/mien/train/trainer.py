@@ -112,10 +112,8 @@ def train(
     state), ``last.safetensors`` and ``best.safetensors`` (averaged weights).
     """
     task = make_task(config, model, data, ask)
-    state = TrainState(model, _frozen_copy(model), make_optimiser(model, config.optim), task)
+    state = first_state(model, config, task)
     stages, chances = Stages(model, config.freeze_epochs), _chances(config, data)
-    if config.compile:
-        model.compile(dynamic=False)  # early_size is a second shape
     path = folder / CHECKPOINT
     if path.exists():
         state.restore(path, fingerprint)
@@ -144,6 +142,14 @@ def train(
         _keep(state, folder, next(iter(scores)))
         state.save(path, fingerprint)
         epoch_done(state.history[-1])
+    return state
+
+
+def first_state(model: nn.Module, config: TrainConfig, task: ExpressionTask) -> TrainState:
+    """The state before the first step; `model` is compiled if `config` says so."""
+    state = TrainState(model, _frozen_copy(model), make_optimiser(model, config.optim), task)
+    if config.compile:
+        model.compile(dynamic=False)  # early_size is a second shape
     return state
 
 

@@ -43,11 +43,11 @@ class _HalvingDepthwise(torch.autograd.Function):
         return nn.functional.conv2d(x, weight, None, 2, 1, groups=len(weight))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         spread = torch.zeros_like(x)
         spread[:, :, ::2, ::2] = gradient
-        ones, wanted = [1, 1], [True, True, False]
+        ones, wanted = [1, 1], [*ctx.needs_input_grad, False]
         to_x, to_weight, _ = torch.ops.aten.convolution_backward(
             spread, x, weight, None, ones, ones, ones, False, [0, 0], len(weight), wanted
         )
