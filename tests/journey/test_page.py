@@ -94,8 +94,8 @@ def test_the_box_lies_on_the_frame_that_was_read(page):
     """The strip below the face tells where it was in the picture shown; the box must agree."""
     page.start_camera()
     found = []
-    for _ in range(4):
-        page.tab.wait_for_timeout(700)
+    for turn in range(4):
+        page.tab.wait_for_timeout(700 * (1 + turn))  # so that no film loop hides a move
         page.pause()
         bits = page.tab.eval_on_selector(
             "#picture",
