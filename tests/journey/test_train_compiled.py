@@ -44,7 +44,7 @@ def trained(folder, **settings):
     return trainer.train(Small(), config, data, data, folder=folder, fingerprint="f")
 
 
-@pytest.mark.skipif(not any(map(shutil.which, trainer.COMPILERS)), reason="needs a C++ compiler")
+@pytest.mark.skipif(shutil.which(trainer.compiler()) is None, reason="needs a C++ compiler")
 def test_a_compiled_network_learns_what_it_would_have(tmp_path):
     plain, compiled = trained(tmp_path / "a"), trained(tmp_path / "b", compile=True)
     assert plain.model._compiled_call_impl is None

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -42,7 +43,6 @@ from mien.train.validation import validate
 
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 60.0
-COMPILERS = ("g++", "clang++", "cl")
 _NEWER_FIELDS = (
     *(("", "init"), ("", "grow"), ("", "teacher"), ("", "head_weights"), ("", "freeze_epochs")),
     *(("data", "relabel"), ("data", "options"), ("data", "sampler"), ("optim", "backbone_lr")),
@@ -229,16 +229,22 @@ def prepare_machine(config: TrainConfig) -> None:
             raise UsageError("device=cuda was asked for, but PyTorch finds no GPU; use device=cpu")
         # Without it PyTorch refuses every linear layer once algorithms must be deterministic.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if config.compile and config.device == "cpu" and not any(map(shutil.which, COMPILERS)):
+    if config.compile and config.device == "cpu" and not shutil.which(compiler()):
         raise UsageError(
-            f"compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is here: install "
-            "one, or leave compile out, which costs time alone"
+            f"compile needs a C++ compiler, and {compiler()} is not here: install it, name "
+            "another one in the variable CXX, or leave compile out, which costs time alone"
         )
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     torch.use_deterministic_algorithms(True)
     keep_freed_memory()
+
+
+def compiler() -> str:
+    """The C++ compiler that PyTorch compiles networks with."""
+    usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    return os.environ.get("CXX", usual)
 
 
 def _refuse_other_run(path: Path, about: Mapping[str, Any], fingerprint: str) -> None:

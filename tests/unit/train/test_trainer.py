@@ -165,6 +165,15 @@ def test_without_a_compiler_it_says_what_to_do(monkeypatch):
         trainer.prepare_machine(settings(compile=True))
 
 
+def test_the_compiler_is_the_one_that_pytorch_takes(monkeypatch):
+    from torch._inductor import config
+
+    assert trainer.compiler() == config.cpp.cxx[1]
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UsageError, match="no-such-compiler is not here"):
+        trainer.prepare_machine(settings(compile=True))
+
+
 # --- the batches
 
 
