@@ -8,9 +8,10 @@ whose probabilities, each for the face and for its mirror image, is what they wo
 A run's BatchNorm has the statistics of 6,000 training faces as they are (`release.norm_faces`),
 unless --norm-faces says another number; 0 leaves those of its training.
 
-Told are the accuracy of FER2013's head with that of even and odd rows, and of FER+'s head, each
-with its log loss after a temperature (none for mean answers); last, what biases of FER+'s labels
-give (`release.bias_corrected`), in ten folds.
+Told are the accuracy of FER2013's head with that of even and odd rows and that of faces which are
+among Training's, too (`mien.train.data.leaks`), and of all others; then of FER+'s head, each with
+its log loss after a temperature (none for mean answers); last, what biases of FER+'s labels give
+(`release.bias_corrected`), in ten folds.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import torch
 from mien.metrics import nll, softmax
 from mien.train.calibrate import cross_fitted, fit_temperature
 from mien.train.data import fer2013
+from mien.train.data.leaks import find_leaks
 from mien.train.data.loader import TensorData
 from mien.train.data.rows import Rows
 from mien.train.network import averaged, load_run, renormed
@@ -56,13 +58,21 @@ def mean_answer(networks, images):
     return {head: part.numpy() for head, part in average(tensors).items()}
 
 
-def told(logits, rows, fitted):
-    """A line of figures; `fitted` says whether a temperature is."""
+def leaked(training, rows):
+    """Which of `rows` (n,) are among the `training` faces, too."""
+    found = {leak.name_b for leak in find_leaks(training, rows)}
+    return np.array([name in found for name in rows.names])
+
+
+def told(logits, rows, known, fitted):
+    """A line of figures; `known` are faces of Training, `fitted` says whether a temperature is."""
     right = logits["fer2013"].argmax(axis=1) == rows.targets["fer2013"].argmax(axis=1)
-    line = f"{right.mean():.4f} ({right[::2].mean():.4f} {right[1::2].mean():.4f})"
+    parts = (right[::2], right[1::2], right[known], right[~known])
+    even, odd, old, new = (f"{part.mean():.4f}" if part.size else "-" for part in parts)
+    line = f"{right.mean():.4f} ({even} {odd}; {old} {new})"
     for head in HEADS:
-        known = rows.labelled(head)
-        own, truth = logits[head][known], rows.targets[head][known].argmax(axis=1)
+        voted = rows.labelled(head)
+        own, truth = logits[head][voted], rows.targets[head][voted].argmax(axis=1)
         if head == "ferplus":
             line += f" | {np.mean(own.argmax(axis=1) == truth):.4f}"
         line += f" {nll(softmax(own, fit_temperature(own, truth) if fitted else 1.0), truth):.4f}"
@@ -82,13 +92,17 @@ def asked(text):
 
 def main():
     options, training, rows = asked(__doc__)
-    print(f"PublicTest, n = {len(rows)}, with FER+ majority {rows.labelled('ferplus').sum()}")
-    print("FER2013 (even, odd rows) log loss | FER+ log loss | with biases, log loss | network")
+    known, majority = leaked(training, rows), rows.labelled("ferplus").sum()
+    print(
+        f"PublicTest, n = {len(rows)}, {known.sum()} also in Training, {majority} with a majority"
+    )
+    print("FER2013 (even, odd rows; also in Training, others) log loss", end=" | ")
+    print("FER+ log loss | with biases, log loss | network")
     for what in options.what:
         networks = [network_of(w, training, options.norm_faces) for w in what.split(",")]
         many = len(networks) > 1
         logits = mean_answer(networks, rows.images) if many else networks[0](rows.images)
-        print(f"{told(logits, rows, fitted=not many)} | {what}", flush=True)
+        print(f"{told(logits, rows, known, fitted=not many)} | {what}", flush=True)
 
 
 if __name__ == "__main__":

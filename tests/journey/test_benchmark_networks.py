@@ -63,6 +63,21 @@ def test_a_run_its_file_and_a_mean_of_weights(script, made, capsys, monkeypatch)
     assert mean.endswith(f"| {a}+{b}")
 
 
+def test_faces_of_training_are_told_apart(script, made):
+    _, training, validation = made
+    images = validation.images.copy()
+    images[[3, 8]] = training.images[[5, 6]]
+    rows = replace(validation, images=images)
+    assert script.leaked(training, rows)[[3, 8]].all()
+    copies = np.isin(np.arange(len(rows)), [3, 8])
+    said = {head: 9 * target.copy() for head, target in rows.targets.items()}
+    said["fer2013"][3] = np.roll(said["fer2013"][3], 1)  # one of two is told wrongly
+    line = script.told(said, rows, copies, fitted=True)
+    assert "; 0.5000 1.0000) " in line
+    nobody = np.zeros(len(rows), bool)
+    assert "; - " in script.told(said, rows, nobody, fitted=True)
+
+
 def test_clean_statistics_change_a_run(script, made, capsys, monkeypatch):
     folder = made[0]
     a = folder / "a" / "run"
