@@ -96,8 +96,10 @@ def main():
     print(
         f"PublicTest, n = {len(rows)}, {known.sum()} also in Training, {majority} with a majority"
     )
-    print("FER2013 (even, odd rows; also in Training, others) log loss", end=" | ")
-    print("FER+ log loss | with biases, log loss | network")
+    print(
+        "FER2013 (even, odd rows; also in Training, others) log loss | FER+ log loss | "
+        "with biases, log loss | network"
+    )
     for what in options.what:
         networks = [network_of(w, training, options.norm_faces) for w in what.split(",")]
         many = len(networks) > 1

@@ -65,11 +65,11 @@ def test_a_run_its_file_and_a_mean_of_weights(script, made, capsys, monkeypatch)
 
 def test_faces_of_training_are_told_apart(script, made):
     _, training, validation = made
-    images = validation.images.copy()
+    images = np.random.default_rng(0).integers(0, 256, validation.images.shape, np.uint8)
     images[[3, 8]] = training.images[[5, 6]]
     rows = replace(validation, images=images)
-    assert script.leaked(training, rows)[[3, 8]].all()
-    copies = np.isin(np.arange(len(rows)), [3, 8])
+    copies = script.leaked(training, rows)
+    assert np.flatnonzero(copies).tolist() == [3, 8]
     said = {head: 9 * target.copy() for head, target in rows.targets.items()}
     said["fer2013"][3] = np.roll(said["fer2013"][3], 1)  # one of two is told wrongly
     line = script.told(said, rows, copies, fitted=True)
