@@ -70,7 +70,7 @@ def loop(config: TrainConfig, data: TensorData, steps: int) -> Run:
 
     def run() -> None:
         for x, targets in training_batches(data, config.augment, **options):
-            trainer.train_step(state, state.task, x, targets, config, 10**6, steps)
+            trainer.train_step(state, x, targets, config, 10**6, steps)
 
     return run
 

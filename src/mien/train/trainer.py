@@ -127,7 +127,7 @@ def train(
         losses, started = [], time.monotonic()
         stages.enter(epoch)
         for x, targets in _batches(config, data, epoch, skip, chances):
-            losses.append(train_step(state, task, x, targets, config, total, per_epoch))
+            losses.append(train_step(state, x, targets, config, total, per_epoch))
             progress(state.step, total, losses[-1])
             # The last step of an epoch is saved below, together with the epoch's figures.
             due = time.monotonic() - saved > CHECKPOINT_SECONDS
@@ -155,7 +155,6 @@ def first_state(model: nn.Module, config: TrainConfig, task: ExpressionTask) -> 
 
 def train_step(
     state: TrainState,
-    task: ExpressionTask,
     x: Tensor,
     targets: Mapping[str, Tensor],
     config: TrainConfig,
@@ -169,7 +168,7 @@ def train_step(
     # What a network draws, for dropout say, is the same in a resumed run.
     torch.manual_seed(config.seed * 1_000_003 + state.step)
     with autocast(x, config.precision):
-        losses: Losses = task(state.model, x, targets)
+        losses: Losses = state.task(state.model, x, targets)
     if not torch.isfinite(losses.total):
         raise DataError(f"the loss is {losses.total.item()} at step {state.step}: lower optim.lr")
     state.optimiser.zero_grad()
@@ -177,7 +176,7 @@ def train_step(
     if optim.clip:
         nn.utils.clip_grad_norm_(state.model.parameters(), optim.clip)
     state.optimiser.step()
-    task.update(losses)
+    state.task.update(losses)
     state.step += 1
     # The average starts short, so that the first random weights are soon forgotten.
     average(state.ema, state.model, min(optim.ema, (1 + state.step) / (10 + state.step)))

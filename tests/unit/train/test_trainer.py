@@ -143,13 +143,10 @@ def test_the_average_moves_a_part_of_the_way():
 @pytest.mark.parametrize(("ema", "decay"), [(0.999, 2 / 11), (0.1, 0.1), (0.0, 0.0)])
 def test_the_average_starts_short(ema, decay):
     model = net()
-    state = trainer.TrainState(
-        model, trainer._frozen_copy(model), make_optimiser(model, settings().optim)
-    )
+    state = trainer.first_state(model, settings(), trainer.ExpressionTask())
     before = model.conv.weight.detach().clone()
     x, targets = next(plain_batches(bars(), 12))
-    task = trainer.ExpressionTask()
-    trainer.train_step(state, task, x, targets, settings(ema=ema), total=10, per_epoch=5)
+    trainer.train_step(state, x, targets, settings(ema=ema), total=10, per_epoch=5)
     after = model.conv.weight.detach()
     assert not torch.equal(before, after)
     wanted = decay * before + (1 - decay) * after
