@@ -4,12 +4,16 @@
 
 WHAT is one of: a run folder, an exported file or the name of a bundled model; run folders with "+"
 between them, the mean of whose weights is taken; any of these with "," between them, the mean of
-whose probabilities, each for the face and for its mirror image, is what they would teach a student.
+whose probabilities, each for the face and for its mirror image, is what they would teach a student;
+run folders with ":" between them that held out other folds of PublicTest, then perhaps "+" and
+further runs: each face is answered by the one that held it out, in the mean of weights that would
+be exported with its own in the place of all the other folds' (`release.folds`).
 A run's BatchNorm has the statistics of 6,000 training faces as they are (`release.norm_faces`),
 unless --norm-faces says another number; 0 leaves those of its training.
 
 Told are the accuracy of FER2013's head with that of even and odd rows and that of faces which are
-among Training's, too (`mien.train.data.leaks`), and of all others; then of FER+'s head, each with
+among Training's, too (`mien.train.data.leaks`; for a fold, among all that it was trained on), and
+of all others; then of FER+'s head, each with
 its log loss after a temperature (none for mean answers); last, what biases of FER+'s labels give
 (`release.bias_corrected`), in ten folds.
 """
@@ -26,7 +30,9 @@ from mien.train.data import fer2013
 from mien.train.data.leaks import find_leaks
 from mien.train.data.loader import TensorData
 from mien.train.data.rows import Rows
+from mien.train.held import folds_of, held_out
 from mien.train.network import averaged, load_run, renormed
+from mien.train.run import read_splits
 from mien.train.sections import ReleaseConfig
 from mien.train.teachers import average, load_teacher
 from mien.train.validation import predict_logits
@@ -48,6 +54,19 @@ def network_of(what, training, norm_faces):
         return predict_logits(model, TensorData(rows, (), run.config.model.size, "cpu"))
 
     return outputs
+
+
+def held_out_answers(what, rows, norm_faces, data):
+    """By the fold that held each of `rows` out: its logits by head, and whether it knew a copy."""
+    folds, *others = what.split("+")
+    first, *folds = folds.split(":")
+    run = load_run(Path(first))
+    release = ReleaseConfig(folds=tuple(folds), average=tuple(others), norm_faces=norm_faces)
+    parts = folds_of(run.with_release(release), *read_splits(run.config, data), data)[1]
+    held = held_out(None, parts)
+    seen = np.concatenate([leaked(part.seen, part.held) for part in parts])
+    at = [held.rows.names.index(name) for name in rows.names]
+    return {head: part[at] for head, part in held.answers.items()}, seen[at]
 
 
 def mean_answer(networks, images):
@@ -101,6 +120,10 @@ def main():
         "with biases, log loss | network"
     )
     for what in options.what:
+        if ":" in what:
+            logits, seen = held_out_answers(what, rows, options.norm_faces, options.fer2013)
+            print(f"{told(logits, rows, seen, fitted=True)} | {what}", flush=True)
+            continue
         networks = [network_of(w, training, options.norm_faces) for w in what.split(",")]
         many = len(networks) > 1
         logits = mean_answer(networks, rows.images) if many else networks[0](rows.images)

@@ -122,6 +122,8 @@ class ModelSpec:
     """Where the model is known to be wrong, a sentence each."""
     machine: str = ""
     """What the speeds among the metrics were measured on."""
+    trained_on: tuple[str, ...] = ()
+    """Splits that faces of the training were taken from, each as its reader and its name."""
 
     def head(self, name: str) -> HeadSpec:
         """The head called `name`; a `ModelError` lists those there are."""
@@ -195,6 +197,7 @@ def _parse(raw: dict[str, Any]) -> ModelSpec:
     fields["answer"] = _parse_answer(raw["answer"], fields["heads"])
     fields["training_data"] = tuple(raw["training_data"])
     fields["failures"] = tuple(raw.get("failures", ()))
+    fields["trained_on"] = tuple(raw.get("trained_on", ()))
     if raw.get("affect") is not None:
         fields["affect"] = _parse_affect(**raw["affect"])
     return ModelSpec(**fields)

@@ -15,9 +15,11 @@ from short_runs import short_run  # noqa: E402
 from synthetic_faces import write_recipe  # noqa: E402
 
 from mien.metrics import softmax  # noqa: E402
+from mien.train.config import load_config  # noqa: E402
 from mien.train.export import export  # noqa: E402
 from mien.train.held import Held  # noqa: E402
 from mien.train.network import averaged, load_run  # noqa: E402
+from mien.train.run import run_training  # noqa: E402
 from mien.train.teachers import load_teacher  # noqa: E402
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "networks.py"
@@ -61,6 +63,28 @@ def test_a_run_its_file_and_a_mean_of_weights(script, made, capsys, monkeypatch)
         right = said["fer2013"].argmax(1) == validation.targets["fer2013"].argmax(1)
         assert line.startswith(f"{right.mean():.4f} ({right[::2].mean():.4f} ")
     assert mean.endswith(f"| {a}+{b}")
+
+
+def test_each_face_by_the_fold_that_held_it_out(script, made, tmp_path, capsys, monkeypatch):
+    folder, _, validation = made
+    data = folder / "a" / "data"
+    for fold in (0, 1):
+        options = {"data.options": f"{{held_out: 2, fold: {fold}}}", "epochs": "1"}
+        config = load_config(folder / "a" / "bars.yaml", options)
+        run_training(config, data, tmp_path / f"fold{fold}")
+    folds = f"{tmp_path / 'fold0'}:{tmp_path / 'fold1'}+{folder / 'b' / 'run'}"
+    (line,) = lines(script, capsys, monkeypatch, folder, folds)
+    codes = validation.targets["fer2013"].argmax(axis=1)
+    told = []
+    for fold in (0, 1):
+        run, own = load_run(tmp_path / f"fold{fold}"), str(tmp_path / f"fold{fold}")
+        release = replace(run.config.release, average=(str(folder / "b" / "run"), own))
+        model = averaged(run.with_release(release)).model
+        x = script.TensorData(validation, (), 16, "cpu")
+        right = script.predict_logits(model, x)["fer2013"].argmax(1) == codes
+        told.append(right[fold::2].mean())
+    assert line.startswith(f"{np.mean(told):.4f} ({told[0]:.4f} {told[1]:.4f}; ")
+    assert line.endswith(f"| {folds}")
 
 
 def test_faces_of_training_are_told_apart(script, made):

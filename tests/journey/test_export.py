@@ -65,6 +65,7 @@ def test_the_file_tells_of_itself(made):
     )
     assert read.answer.weights == {"fer2013": 0.6, "ferplus": 0.4}
     assert read.answer.prior_strength == {"fer2013": 0.5}
+    assert read.trained_on == ("fer2013 Training",)
 
 
 def test_weights_stored_as_float16_halve_the_file_and_answer_the_same(made, tmp_path):

@@ -15,11 +15,13 @@ from synthetic_faces import write_recipe  # noqa: E402
 from synthetic_sets import write_sets  # noqa: E402
 
 from mien.errors import DataError  # noqa: E402
+from mien.metrics import nll, softmax  # noqa: E402
 from mien.runtime.classify import load_classifier  # noqa: E402
 from mien.train.config import load_config  # noqa: E402
 from mien.train.data.loader import TensorData  # noqa: E402
-from mien.train.held import held_out  # noqa: E402
+from mien.train.held import ask_network, folds_of, held_out  # noqa: E402
 from mien.train.network import averaged, load_run  # noqa: E402
+from mien.train.quantise import ask_int8  # noqa: E402
 from mien.train.run import read_splits, run_training  # noqa: E402
 from mien.train.sections import ReleaseConfig  # noqa: E402
 from mien.train.validation import predict_logits  # noqa: E402
@@ -81,7 +83,7 @@ def own_answers(place, fold):
 
 
 def test_each_face_is_answered_by_the_fold_that_held_it_out(place):
-    held = held_out(*two_folds(place), place / "data")
+    held = held_out(*folds_of(*two_folds(place), place / "data"))
     assert len(held.rows) == 70 + FACES
     common = held.rows.labelled("fer2013")
     for head, answers in held.answers.items():
@@ -96,7 +98,7 @@ def test_each_face_is_answered_by_the_fold_that_held_it_out(place):
 def test_the_file_is_the_mean_and_asked_where_nobody_else_can_be(place):
     run, *splits = two_folds(place)
     classifier = load_classifier(place / "both.onnx")
-    held = held_out(run, *splits, place / "data")
+    held = held_out(*folds_of(run, *splits, place / "data"))
     mean = predict_logits(averaged(run).model, TensorData(held.rows, (), 16, "cpu"))
     said = held.logits(classifier)
     common = held.rows.labelled("fer2013")
@@ -113,7 +115,7 @@ def test_biases_of_the_file_count_for_its_folds(place):
     shutil.copytree(place / "fold0", place / "own")  # an export draws into the run's folder
     assert mien("export", place / "own", *words, "--recipe", place / "biased.yaml") == 0
     run, *splits = two_folds(place)
-    held = held_out(run, *splits, place / "data")
+    held = held_out(*folds_of(run, *splits, place / "data"))
     plain, biased = (load_classifier(place / f"{name}.onnx") for name in ("both", "biased"))
     (head,) = (head for head in biased.spec.heads if head.name == "affectnet")
     assert max(map(abs, head.biases)) > 0.01
@@ -131,6 +133,16 @@ def test_figures_are_of_faces_that_were_held_out(place):
     told = json.loads((place / "fold0" / "reliability-affectnet.json").read_text())
     assert told["n"] == FACES
     assert told["ece"] == pytest.approx(spec.metrics["affectnet_ece"], abs=1e-4)
+    assert spec.trained_on == ("fer2013 Training", "affectnet val_set")
+
+
+def test_who_measures_on_what_was_seen_is_told(place, capsys):
+    words = ("evaluate", place / "both.onnx", "--data", place / "data")
+    assert mien(*words) == 0  # PublicTest
+    assert capsys.readouterr().err == ""
+    assert mien(*words, "--reader", "affectnet") == 0
+    told = "mien: bars was trained on faces of affectnet val_set: they are told better than others"
+    assert capsys.readouterr().err.startswith(told)
 
 
 def test_the_file_alone_cannot_be_fitted_again(place, capsys):
@@ -145,12 +157,43 @@ def test_the_file_alone_cannot_be_fitted_again(place, capsys):
     assert not (place / "again.onnx").exists()
 
 
+def test_a_fold_stands_for_all_in_the_mean_with_other_runs(place):
+    run, *splits = two_folds(place)
+    named = replace(run.config.release, average=(str(place / "fold1"),))
+    _, folds = folds_of(run.with_release(named), *splits, place / "data")
+    first, second = (load_run(place / f"fold{k}").model.state_dict() for k in (0, 1))
+    mixed, same = (fold.network.model.state_dict() for fold in folds)
+    for name, value in mixed.items():
+        if value.is_floating_point():
+            assert value.numpy() == pytest.approx(
+                (2 * first[name] + second[name]).numpy() / 3, abs=1e-6
+            )
+            assert same[name].numpy() == pytest.approx(second[name].numpy(), abs=1e-6)
+
+
+def test_an_int8_file_is_measured_by_its_folds_in_int8(place):
+    shutil.copytree(place / "fold0", place / "rounded")
+    words = ("--data", place / "data", "--output", place / "rounded.onnx")
+    release = (place / "release.yaml").read_text().replace("{", "{precision: int8, ")
+    (place / "rounded.yaml").write_text(release)
+    assert mien("export", place / "rounded", *words, "--recipe", place / "rounded.yaml") == 0
+    folds = folds_of(*two_folds(place), place / "data")[1]
+    told = np.concatenate([ask_int8(fold)["affectnet"] for fold in folds])
+    whole = np.concatenate([ask_network(fold)["affectnet"] for fold in folds])
+    assert 1e-4 < np.abs(told - whole).max() < np.abs(whole).max() / 4
+    truth = np.concatenate([fold.held.targets["affectnet"] for fold in folds])
+    for name, answers in (("rounded", told), ("rounded-fp32", whole)):
+        spec = load_classifier(place / f"{name}.onnx").spec
+        nats = nll(softmax(answers, spec.head("affectnet").temperature), truth.argmax(axis=1))
+        assert spec.metrics["affectnet_nll"] == pytest.approx(nats, abs=1e-4), name
+
+
 def test_folds_that_share_some_faces_are_refused(place):
     shutil.copytree(place / "fold0", place / "twin")
     run, *splits = two_folds(place)
     three = replace(run.config.release, folds=(str(place / "fold1"), str(place / "twin")))
     with pytest.raises(DataError, match=r"32 faces, such as val_set.* but not by all"):
-        held_out(run.with_release(three), *splits, place / "data")
+        folds_of(run.with_release(three), *splits, place / "data")
 
 
 def test_folds_that_share_no_face(place):
@@ -163,7 +206,7 @@ def test_folds_that_share_no_face(place):
         config = load_config(place / "both.yaml", alone | more | options)
         runs.append(run_training(config, place / "data", place / f"alone{fold}"))
     run = runs[0].with_release(ReleaseConfig(folds=(str(place / "alone1"),)))
-    held = held_out(run, *read_splits(run.config, place / "data"), place / "data")
+    held = held_out(*folds_of(run, *read_splits(run.config, place / "data"), place / "data"))
     assert len(held.rows) == FACES
     assert not any(np.isnan(told).any() for told in held.answers.values())
 
@@ -171,5 +214,5 @@ def test_folds_that_share_no_face(place):
 def test_a_run_without_folds_keeps_its_faces(place):
     run = load_run(place / "fold0")
     training, validation = read_splits(run.config, place / "data")
-    held = held_out(run, training, validation, place / "data")
+    held = held_out(*folds_of(run, training, validation, place / "data"))
     assert held.rows is validation and held.answers == {}

@@ -21,6 +21,7 @@ from mien.runtime.classify import DEFAULT_MODEL, load_classifier
 from mien.spec import ANSWER
 from mien.train import answers
 from mien.train.answers import Answers
+from mien.train.data.readers import split_name
 from mien.types import Floats
 
 CONTEMPT = "contempt"
@@ -71,6 +72,11 @@ def evaluate(
         told = answers.ask(classifier, found, labels or answers.default_head(found, spec))
     else:
         told = answers.ask_photos(analyzer, found, labels or ANSWER)
+    if (name := split_name(reader, chosen, options)) in spec.trained_on:
+        sys.stderr.write(
+            f"mien: {spec.name} was trained on faces of {name}: they are told better than others; "
+            "measure it on a split that it has not seen\n"
+        )
     about = {"model": spec.name, "head": told.head, "data": reader, "split": chosen}
     extra: dict[str, Any] = {"truth": found.truth, "reader_options": options}
     extra |= {"detector": analyzer and analyzer.detector.name, "mirror": mirror}

@@ -92,8 +92,9 @@ def _onnx(run: Path, data: Path, output: Path, recipe: Path | None, int8: bool) 
     from mien.runtime.classify import load_classifier
     from mien.train.config import load_config
     from mien.train.export import export as write
-    from mien.train.held import held_out
+    from mien.train.held import folds_of, held_out
     from mien.train.network import averaged, load_run, renormed
+    from mien.train.quantise import ask_int8
     from mien.train.reliability import write_reliability
     from mien.train.run import read_splits
 
@@ -102,7 +103,8 @@ def _onnx(run: Path, data: Path, output: Path, recipe: Path | None, int8: bool) 
         made = made.with_release(load_config(recipe).release)
     training, validation = read_splits(made.config, data)
     mean = renormed(averaged(made), training)
-    held = held_out(made, training, validation, data)
+    shared, folds = folds_of(made, training, validation, data)
+    held = held_out(shared, folds)
     released = made.config.release.precision
     if int8 and released == "fp16":
         raise UsageError("--int8 is made of a float32 file, and this recipe's release is fp16")
@@ -111,8 +113,10 @@ def _onnx(run: Path, data: Path, output: Path, recipe: Path | None, int8: bool) 
     _tell(write(mean, held, whole))
     sys.stdout.write(f"{whole}\n")
     if int8 or released == "int8":
-        _int8(mean, whole, small, training, held)
+        rounded = held_out(shared, folds, ask_int8)
+        _int8(mean, whole, small, training, rounded)
         sys.stdout.write(f"{small}\n")
+        held = rounded if released == "int8" else held
     write_reliability(run, load_classifier(output), held)
     return OK
 

@@ -17,6 +17,7 @@ from mien.labels import CIRCUMPLEX, CIRCUMPLEX_SOURCE
 from mien.runtime.classify import Classifier, load_classifier
 from mien.spec import AffectMap, AnswerSpec, HeadSpec, InputSpec, ModelSpec
 from mien.train.data.loader import STD_FLOOR
+from mien.train.data.readers import split_name
 from mien.train.data.rows import AFFECT, Rows
 from mien.train.fitting import fit_spec
 from mien.train.graph import with_spec, write_graph, write_spec
@@ -24,7 +25,7 @@ from mien.train.halve import halve
 from mien.train.held import Held
 from mien.train.models import count_macs, count_parameters
 from mien.train.network import Run
-from mien.train.sections import ReleaseConfig
+from mien.train.sections import AlsoConfig, DataConfig, ReleaseConfig
 
 PARITY = 1e-4
 
@@ -42,10 +43,7 @@ def export(run: Run, held: Held, path: Path) -> ModelSpec:
     beside = path.with_name(f".{path.stem}.part.onnx")
     make_folder(beside.parent)
     try:
-        channels = int(run.about["channels"])
-        write_graph(run.model, tuple(run.labels), channels, run.config.model.size, beside)
-        write_spec(beside, describe(run))
-        draft = load_classifier(beside)
+        draft = write_draft(run, beside)
         check_parity(run.model, draft, held.rows)
         if precision == "fp16":
             halve(beside)
@@ -57,6 +55,14 @@ def export(run: Run, held: Held, path: Path) -> ModelSpec:
     finally:
         beside.unlink(missing_ok=True)
     return spec
+
+
+def write_draft(run: Run, path: Path) -> Classifier:
+    """Write the network of `run` to `path` as it was trained, with nothing fitted, and load it."""
+    channels = int(run.about["channels"])
+    write_graph(run.model, tuple(run.labels), channels, run.config.model.size, path)
+    write_spec(path, describe(run))
+    return load_classifier(path)
 
 
 def with_release(spec: ModelSpec, release: ReleaseConfig, precision: str) -> ModelSpec:
@@ -131,6 +137,7 @@ def describe(run: Run) -> ModelSpec:
         commit=run.commit,
         created=datetime.date.today().isoformat(),
         affect=affect_map(run),
+        trained_on=_splits_seen(config.data),
     )
 
 
@@ -145,6 +152,17 @@ def _words(release: ReleaseConfig) -> dict[str, Any]:
         "failures": release.failures,
         "command": f"mien train recipes/{release.name}.yaml --data DIR",
     }
+
+
+def _splits_seen(data: DataConfig) -> tuple[str, ...]:
+    """The splits that training faces were taken from; `held_out` takes some of the validation's."""
+    seen = []
+    parts: list[DataConfig | AlsoConfig] = [data, *data.also]
+    for part in parts:
+        seen.append(split_name(part.reader, part.train, part.options))
+        if part.validation and part.options.get("held_out"):
+            seen.append(split_name(part.reader, part.validation, part.options))
+    return tuple(dict.fromkeys(seen))
 
 
 def affect_map(run: Run) -> AffectMap | None:

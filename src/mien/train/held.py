@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,9 @@ from mien.runtime.classify import Classifier
 from mien.train.data.loader import TensorData
 from mien.train.data.rows import Rows, union
 from mien.train.graph import biases_of
-from mien.train.network import Run, load_run, renormed
+from mien.train.network import Run, averaged, load_run, renormed
 from mien.train.run import read_splits
+from mien.train.sections import ReleaseConfig
 from mien.train.validation import predict_logits
 from mien.types import Floats
 
@@ -44,12 +45,28 @@ class Held:
         return said
 
 
-def held_out(run: Run, training: Rows, validation: Rows, data: Path) -> Held:
-    """The faces that `run` held out, with those of the other folds that are exported with it.
+@dataclass(frozen=True)
+class Fold:
+    """A network that faces are asked of which others were trained on that it is exported with."""
 
-    Faces that all the folds held out, such as a split of their own, are the exported file's to be
-    asked about. Of the others, each was held out by one fold, whose answers count: as its network
-    has seen fewer faces than the mean of all, its figures are rather too low than too high.
+    network: Run
+    seen: Rows
+    """Its training faces."""
+    held: Rows
+    """Those that it alone held out."""
+
+
+Ask = Callable[[Fold], Mapping[str, Floats]]
+"""A fold's raw outputs (n, k) by head, about the faces that it held out."""
+
+
+def folds_of(
+    run: Run, training: Rows, validation: Rows, data: Path
+) -> tuple[Rows | None, list[Fold]]:
+    """The faces that nothing exported with `run` has seen, if there are such, and its folds.
+
+    A fold's network is the mean of weights that is exported, where its own take the place of all
+    the other folds'.
 
     Args:
         run: the run that is exported; its release may name further `folds`.
@@ -63,7 +80,7 @@ def held_out(run: Run, training: Rows, validation: Rows, data: Path) -> Held:
     """
     release = run.config.release
     if not release.folds:
-        return Held(validation)
+        return validation, []
     runs = [run, *(load_run(Path(source)) for source in release.folds)]
     splits = [(training, validation), *(read_splits(fold.config, data) for fold in runs[1:])]
     often = Counter(name for _, rows in splits for name in set(rows.names))
@@ -72,22 +89,42 @@ def held_out(run: Run, training: Rows, validation: Rows, data: Path) -> Held:
             f"release.folds: {len(odd)} faces, such as {odd[0]}, were held out by several folds, "
             "but not by all; give each fold faces of its own"
         )
-    parts = []
-    if (common := np.array([often[name] > 1 for name in validation.names])).any():
-        parts.append(_unasked(validation.take(common)))
+    common = np.array([often[name] > 1 for name in validation.names])
+    folds = []
     for fold, (seen, rows) in zip(runs, splits, strict=True):
         alone = rows.take(np.array([often[name] == 1 for name in rows.names]))
-        parts.append(_asked(renormed(fold.with_release(release), seen), alone))
-    answers = {head: np.concatenate([part.answers[head] for part in parts]) for head in run.labels}
+        folds.append(Fold(renormed(averaged(_alone(fold, release)), seen), seen, alone))
+    return validation.take(common) if common.any() else None, folds
+
+
+def _alone(fold: Run, release: ReleaseConfig) -> Run:
+    """`fold` to be averaged with what `release` names, but with itself instead of other folds."""
+    again = (str(fold.folder),) * len(release.folds) if release.average else ()
+    return fold.with_release(replace(release, average=(*release.average, *again), folds=()))
+
+
+def ask_network(fold: Fold) -> Mapping[str, Floats]:
+    """The answers of the fold's network as it was trained."""
+    data = TensorData(fold.held, (), fold.network.config.model.size, "cpu")
+    return predict_logits(fold.network.model, data)
+
+
+def held_out(shared: Rows | None, folds: Sequence[Fold], ask: Ask = ask_network) -> Held:
+    """All faces that were held out, with the answers of folds about those that are theirs.
+
+    The `shared` ones are the exported file's to be asked about. Of the others, each was held out by
+    one fold, whose answers count: as its network has seen fewer faces than the mean of all, its
+    figures are rather too low than too high.
+    """
+    if shared is not None and not folds:
+        return Held(shared)
+    parts = [] if shared is None else [_unasked(shared)]
+    parts += [Held(fold.held, ask(fold)) for fold in folds]
+    heads = parts[-1].answers
+    answers = {head: np.concatenate([part.answers[head] for part in parts]) for head in heads}
     return Held(union([part.rows for part in parts]), answers)
 
 
 def _unasked(rows: Rows) -> Held:
     """Faces that the exported file is asked about."""
     return Held(rows, {h: np.full_like(target, np.nan) for h, target in rows.targets.items()})
-
-
-def _asked(run: Run, rows: Rows) -> Held:
-    """Faces that `run` is asked about."""
-    data = TensorData(rows, (), run.config.model.size, "cpu")
-    return Held(rows, predict_logits(run.model, data))

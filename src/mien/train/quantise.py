@@ -30,10 +30,10 @@ from mien.runtime.classify import load_classifier
 from mien.runtime.session import open_session
 from mien.spec import ANSWER, ModelSpec
 from mien.train.data.rows import AFFECT, Rows
-from mien.train.export import describe, with_release
+from mien.train.export import describe, with_release, write_draft
 from mien.train.fitting import fit_spec
 from mien.train.graph import write_spec
-from mien.train.held import Held
+from mien.train.held import Fold, Held
 from mien.train.network import Run
 from mien.train.parity import Difference, Speed, differences, measure_speed, probabilities_of
 from mien.types import Floats, Image
@@ -90,7 +90,7 @@ def export_int8(
         source: the float file.
         path: the file to write.
         training: faces that ranges of activations are taken from.
-        held: faces that the run was not trained on.
+        held: faces that the run was not trained on; where folds answer, in int8 (`ask_int8`).
 
     Raises:
         DataError: fewer than two training faces.
@@ -108,6 +108,16 @@ def export_int8(
     finally:
         beside.unlink(missing_ok=True)
     return spec, compare(source, path, percentile, held.rows.images)
+
+
+def ask_int8(fold: Fold) -> Mapping[str, Floats]:
+    """The answers of the fold's network in int8, with ranges of faces that it has seen."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole, small = Path(folder) / "whole.onnx", Path(folder) / "small.onnx"
+        write_draft(fold.network, whole)
+        quantise(whole, small, fold.seen.images[sample(len(fold.seen))])
+        write_spec(small, describe(fold.network))
+        return load_classifier(small).logits(fold.held.images)
 
 
 def compare(source: Path, path: Path, percentile: float, crops: Image) -> Comparison:

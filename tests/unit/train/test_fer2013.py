@@ -17,7 +17,7 @@ from synthetic_faces import (
     write_folders,
 )
 
-from mien.errors import DataError
+from mien.errors import DataError, UsageError
 from mien.labels import EIGHT, SEVEN
 from mien.train.data import fer2013
 
@@ -33,7 +33,7 @@ OLD = {
 
 
 def only(root, split="Training", rule="crossentropy"):
-    (rows,) = fer2013.read(root, [split], rule)
+    (rows,) = fer2013.read(root, [split], votes=rule)
     return rows
 
 
@@ -100,6 +100,41 @@ def test_the_splits_are_told_apart(root):
     for rows, seed in zip(parts, (2000, 0, 1000), strict=True):
         assert (rows.images == faces(14, seed)).all()
     assert parts[0].names[:2] == ("row 28", "row 29")
+
+
+def test_public_faces_join_training_but_for_a_fold(root):
+    for fold in range(3):
+        train, held, private = fer2013.read(root, fer2013.SPLITS, held_out=3, fold=fold)
+        assert held.names == tuple(f"row {i}" for i in range(14 + fold, 28, 3))
+        assert train.names == tuple(f"row {i}" for i in range(28) if f"row {i}" not in held.names)
+        assert (held.images == faces(14, 1000)[fold::3]).all()
+        assert private.digest() == only(root, "PrivateTest").digest()
+
+
+def test_faces_that_join_training_have_its_targets(root):
+    train, held = fer2013.read(root, fer2013.SPLITS[:2], relabel=0.4, held_out=2)
+    joined = train.take(np.array([name == "row 15" for name in train.names]))
+    assert 0.5 < joined.targets["fer2013"].max() < 1  # partly what votes have
+    assert set(np.unique(held.targets["fer2013"])) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"held_out": 1}, "held_out is 1; 5 holds out every fifth face"),
+        ({"held_out": 3, "fold": 3}, "fold is 3; with held_out 3"),
+        ({"fold": 1}, "fold is 1; with held_out 0"),
+    ],
+)
+def test_a_fold_that_is_none(root, options, message):
+    with pytest.raises(UsageError, match=message):
+        fer2013.read(root, ["Training"], **options)
+
+
+def test_folders_are_not_divided(tmp_path):
+    write_folders(tmp_path / "train", OLD)
+    with pytest.raises(UsageError, match=r"held_out divides the PublicTest of fer2013\.csv"):
+        fer2013.read(tmp_path, ["train"], held_out=4)
 
 
 def test_votes_are_joined(root):

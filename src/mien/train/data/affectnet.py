@@ -28,6 +28,7 @@ from mien.faces.crop import CURRENT, RECIPES
 from mien.labels import EIGHT, SEVEN
 from mien.train.data.pictures import landmark_box, read_crops, read_found
 from mien.train.data.rows import AFFECT, AFFECT_LABELS, Rows, one_hot
+from mien.train.data.splits import check_fold
 from mien.train.data.tables import csv_rows
 from mien.types import Floats, Image
 
@@ -125,10 +126,7 @@ def read(
         raise UsageError(f"classes is {classes}; AffectNet is read with 8, or 7 without contempt")
     if crop not in get_args(Crop):
         raise UsageError(f"crop is {crop!r}; AffectNet is cropped by {', '.join(get_args(Crop))}")
-    if held_out < 0 or held_out == 1:
-        raise UsageError(f"held_out is {held_out}; 5 holds out every fifth face, 0 is off")
-    if fold and not 0 < fold < held_out:
-        raise UsageError(f"fold is {fold}; with held_out {held_out} it must be below that, from 0")
+    check_fold(held_out, fold)
     labels = EIGHT if classes == len(EIGHT) else SEVEN
     wanted = _Wanted(size, colour, crop, detector, labels, clean, held_out, fold)
     return [_read(root, split, wanted) for split in splits]

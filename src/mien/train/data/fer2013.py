@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import DataError
+from mien.errors import DataError, UsageError
 from mien.labels import EIGHT, FER2013_CODES, SEVEN
 from mien.train.data import fer2013_folders, ferplus
 from mien.train.data.rows import Rows, one_hot
+from mien.train.data.splits import check_fold
 from mien.train.data.tables import csv_rows
 from mien.types import Floats, Image
 
@@ -42,7 +43,13 @@ class Table:
 
 
 def read(
-    root: Path, splits: Sequence[str], rule: ferplus.Rule = "crossentropy", relabel: float = 0.0
+    root: Path,
+    splits: Sequence[str],
+    *,
+    votes: ferplus.Rule = "crossentropy",
+    relabel: float = 0.0,
+    held_out: int = 0,
+    fold: int = 0,
 ) -> list[Rows]:
     """Read the `splits` of FER2013 under `root`: `Rows` with the heads ``fer2013``, ``ferplus``.
 
@@ -50,21 +57,38 @@ def read(
         root: the folder that holds one of `CSV_NAMES` (and ``fer2013new.csv`` for FER+ votes), or
             such a file itself; or a folder copy, which has no votes.
         splits: names out of `SPLITS`; a folder copy has "train", "test" and "validation", too.
-        rule: how votes become training targets; the other splits always use "majority". A face
+        votes: how votes become training targets; the other splits always use "majority". A face
             that FER+ gives no target keeps its FER2013 label.
         relabel: this part of each training face's FER2013 target is what faces with its votes are
             usually labelled (`ferplus.usual_labels`), the rest is its own label.
+        held_out: to train on PublicTest, too: of its faces, in the file's order, every so-manieth
+            stays in "PublicTest", and the others join "Training". 0 leaves the splits as they are.
+        fold: which of them stay, from 0, the first, to held_out - 1: for cross-validation.
 
     Raises:
         DataError: no such file, a row that is not as it should be, an empty split.
+        UsageError: `held_out` of a folder copy, or a `held_out` or `fold` that is none.
     """
+    check_fold(held_out, fold)
     if _find(root, CSV_NAMES) is None and fer2013_folders.is_copy(root):
+        if held_out:
+            raise UsageError(f"{root}: held_out divides the PublicTest of fer2013.csv, not folders")
         return [fer2013_folders.read(root, split, SIDE) for split in splits]
     table = read_csv(root)
+    if held_out:
+        table = replace(table, usage=_dealt(table.usage, held_out, fold))
     return [
-        _split(table, split, rule, relabel) if split == "Training" else _split(table, split)
+        _split(table, split, votes, relabel) if split == "Training" else _split(table, split)
         for split in splits
     ]
+
+
+def _dealt(usage: NDArray[np.str_], held_out: int, fold: int) -> NDArray[np.str_]:
+    """The splits (n,) when PublicTest's faces are "Training", but for those of the `fold`."""
+    faces = np.flatnonzero(usage == "PublicTest")
+    dealt = usage.copy()
+    dealt[faces[np.arange(len(faces)) % held_out != fold]] = "Training"
+    return dealt
 
 
 def _split(table: Table, split: str, rule: ferplus.Rule = "majority", relabel: float = 0.0) -> Rows:

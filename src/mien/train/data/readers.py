@@ -9,7 +9,6 @@ from typing import Any
 
 from mien.errors import UsageError
 from mien.train.data import affectnet, ckplus, fer2013, folder, identities, manifest, rafdb
-from mien.train.data.ferplus import Rule
 from mien.train.data.rows import Rows
 
 Reader = Callable[[Path, Sequence[str], Mapping[str, Any]], list[Rows]]
@@ -17,12 +16,6 @@ Reader = Callable[[Path, Sequence[str], Mapping[str, Any]], list[Rows]]
 
 #: Options that every reader is given; one without use for them passes them over.
 GENERAL = ("size", "votes", "relabel")
-
-
-def _fer2013(
-    root: Path, splits: Sequence[str], *, votes: Rule = "crossentropy", relabel: float = 0.0
-) -> list[Rows]:
-    return fer2013.read(root, splits, votes, relabel)
 
 
 def _folder(
@@ -53,7 +46,7 @@ def _with_options(read: Callable[..., list[Rows]]) -> Reader:
 
 
 READERS: dict[str, Reader] = {
-    "fer2013": _with_options(_fer2013),
+    "fer2013": _with_options(fer2013.read),
     "folder": _with_options(_folder),
     "ckplus": _with_options(ckplus.read),
     "affectnet": _with_options(affectnet.read),
@@ -62,3 +55,13 @@ READERS: dict[str, Reader] = {
     "identities": _with_options(identities.read),
 }
 """The readers, by name; what each can be asked for is told by the `read` of its module."""
+
+
+def split_name(reader: str, split: str, options: Mapping[str, Any]) -> str:
+    """The one name of a split whose faces `reader` reads with `options`: "fer2013 Training".
+
+    AffectNet's splits have several names, and with its option `held_out` both are of val_set.
+    """
+    if reader == "affectnet" and split in affectnet.SPLITS:
+        split = affectnet.SPLITS["validation" if options.get("held_out") else split][0]
+    return f"{reader} {split}"

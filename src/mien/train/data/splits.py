@@ -116,3 +116,15 @@ def random_folds_that_leak(codes: NDArray[np.intp], k: int, seed: int = 0) -> li
 def others(folds: Sequence[Indices], fold: int) -> Indices:
     """The row indices of all folds but number `fold`, in rising order."""
     return np.sort(np.concatenate([at for i, at in enumerate(folds) if i != fold]))
+
+
+def check_fold(held_out: int, fold: int) -> None:
+    """Refuse what is no division: every `held_out`-th face, 0 for none, the first being `fold`.
+
+    Raises:
+        UsageError: `held_out` is 1 or negative, or `fold` is not below it.
+    """
+    if held_out < 0 or held_out == 1:
+        raise UsageError(f"held_out is {held_out}; 5 holds out every fifth face, 0 is off")
+    if fold and not 0 < fold < held_out:
+        raise UsageError(f"fold is {fold}; with held_out {held_out} it must be below that, from 0")

@@ -52,7 +52,7 @@ class Source:
 @cache
 def read_fer2013(root: Path, splits: tuple[str, ...], votes: Rule = "majority") -> list[Rows]:
     """The splits of FER2013 with FER+ votes, where there are any; each set is read once."""
-    return fer2013.read(find(root, "fer2013"), splits, votes)
+    return fer2013.read(find(root, "fer2013"), splits, votes=votes)
 
 
 def split_fer2013(root: Path, labels: str, head: str = "") -> Split:
