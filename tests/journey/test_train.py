@@ -27,9 +27,9 @@ MADE = (
     "confusion.png",
     "metrics.json",
     *(
-        f"reliability-{head}.{kind}"
+        name.replace("-", f"-{head}")
         for head in ("fer2013", "ferplus", "answer")
-        for kind in ("json", "png")
+        for name in ("predictions-.csv", "reliability-.json", "reliability-.png")
     ),
     "checkpoint.safetensors",
     "last.safetensors",

@@ -83,7 +83,7 @@ def evaluate(
     figures = _figures(told, analyzer is not None) | _affect(told)
     _tell({**about, **extra, **figures}, format, output)
     if predictions is not None:
-        _write_predictions(told, predictions)
+        answers.write_predictions(told, predictions)
     return OK
 
 
@@ -132,17 +132,6 @@ def _ccc_interval(ours: Floats, truth: Floats) -> tuple[float, float] | None:
     if not len(truth):
         return None
     return bootstrap_interval(lambda at: ccc(ours[at], truth[at]), len(truth))
-
-
-def _write_predictions(told: Answers, path: Path) -> None:
-    """One line a picture; the probabilities are empty where no face was found."""
-    lines = [",".join(("name", "truth", *told.labels))]
-    rows = zip(told.names, told.truth, told.probabilities, told.found, strict=True)
-    for name, code, row, found in rows:
-        cells = (f"{p:.4f}" for p in row) if found else ("" for _ in row)
-        lines.append(",".join((name, told.labels[code], *cells)))
-    with replacing(path) as file:
-        file.write(("\n".join(lines) + "\n").encode())
 
 
 def _tell(about: Mapping[str, Any], format: str, output: Path | None) -> None:

@@ -34,7 +34,8 @@ def export(
 ) -> int:
     """Write the network of a run as ONNX: calibrated, checked against PyTorch, self-describing.
 
-    Beside the run's other pictures go reliability-HEAD.png and .json: how far confidence is right.
+    Beside the run's other pictures go reliability-HEAD.png and .json: how far confidence is right;
+    and predictions-HEAD.csv: what is said of each validation face.
 
     With --web, and without a run: write the page of `mien serve` as a folder that reads pictures
     in the browser alone, once any web server serves it. It needs YuNet (`mien models pull yunet`)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mien.errors import DataError, UsageError
 from mien.evaluate import restrict
 from mien.io.images import read_image
+from mien.io.sinks import replacing
 from mien.metrics import Codes
 from mien.pipeline import Analyzer
 from mien.runtime.classify import Classifier
@@ -148,6 +149,17 @@ class Answers:
         truth = np.array([labels.index(self.labels[code]) for code in self.truth[kept]], np.intp)
         names = tuple(name for name, keep in zip(self.names, kept, strict=True) if keep)
         return replace(self, names=names, probabilities=probabilities, labels=labels, truth=truth)
+
+
+def write_predictions(told: Answers, path: Path) -> None:
+    """Write a CSV line a picture; the probabilities are empty where no face was found."""
+    lines = [",".join(("name", "truth", *told.labels))]
+    rows = zip(told.names, told.truth, told.probabilities, told.found, strict=True)
+    for name, code, row, found in rows:
+        cells = (f"{p:.4f}" for p in row) if found else ("" for _ in row)
+        lines.append(",".join((name, told.labels[code], *cells)))
+    with replacing(path) as file:
+        file.write(("\n".join(lines) + "\n").encode())
 
 
 def default_head(data: DataSet, spec: ModelSpec) -> str:

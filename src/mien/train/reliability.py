@@ -12,6 +12,7 @@ from mien.labels import EIGHT
 from mien.metrics import Codes, expected_calibration_error, reliability, softmax
 from mien.runtime.classify import Classifier, answer
 from mien.spec import ANSWER, ModelSpec
+from mien.train.answers import Answers, write_predictions
 from mien.train.calibrate import cross_fitted_ece
 from mien.train.data.rows import AFFECT
 from mien.train.fitting import answer_truth
@@ -59,6 +60,8 @@ def bins_of(probabilities: Floats, truth: Codes) -> Bins:
 def write_reliability(folder: Path, classifier: Classifier, held: Held) -> list[Reliability]:
     """Write ``reliability-HEAD.png`` and ``.json`` into `folder`: each head's, and the answer's.
 
+    Beside them ``predictions-HEAD.csv`` has each face's name, truth, and calibrated probabilities.
+
     Args:
         folder: a run folder, say.
         classifier: the exported file.
@@ -70,12 +73,16 @@ def write_reliability(folder: Path, classifier: Classifier, held: Held) -> list[
     from mien.train.figures import draw_reliabilities
 
     written = []
-    for head, (before, truth, temperature) in _logits(classifier, held).items():
+    for head, (before, at, truth, temperature) in _logits(classifier, held).items():
         told = _reliability(head, before, truth, temperature)
         write_json(folder / f"reliability-{head}.json", _plain(told))
-        named = {f"{head}, as trained": softmax(before),
-                 f"temperature {temperature:.2f}": softmax(before, temperature)}  # fmt: skip
+        after = softmax(before, temperature)
+        named = {f"{head}, as trained": softmax(before), f"temperature {temperature:.2f}": after}
         draw_reliabilities(named, truth, folder / f"reliability-{head}.png")
+        names = tuple(held.rows.names[i] for i in at)
+        labels = EIGHT if head == ANSWER else classifier.spec.head(head).labels
+        said = Answers(head, names, after, labels, truth)
+        write_predictions(said, folder / f"predictions-{head}.csv")
         written.append(told)
     return written
 
@@ -94,8 +101,8 @@ def _reliability(head: str, logits: Floats, truth: Codes, temperature: float) ->
     )
 
 
-def _logits(classifier: Classifier, held: Held) -> dict[str, tuple[Floats, Codes, float]]:
-    """By head the logits (n, k) of its labelled rows, their classes, and its temperature."""
+def _logits(classifier: Classifier, held: Held) -> dict[str, tuple[Floats, Codes, Codes, float]]:
+    """By head: the logits (n, k) of labelled rows, their indices, classes, and a temperature."""
     spec, rows, logits = classifier.spec, held.rows, held.logits(classifier)
     told = {}
     for head in spec.heads:
@@ -104,10 +111,10 @@ def _logits(classifier: Classifier, held: Held) -> dict[str, tuple[Floats, Codes
         known = np.flatnonzero(rows.labelled(head.name))
         if len(known):
             truth = rows.targets[head.name][known].argmax(axis=1)
-            told[head.name] = (logits[head.name][known], truth, head.temperature)
+            told[head.name] = (logits[head.name][known], known, truth, head.temperature)
     truth, known = answer_truth(rows)
     mixed = _mixed(spec, {name: part[known] for name, part in logits.items()})
-    return {**told, ANSWER: (mixed, truth, spec.answer.temperature)}
+    return {**told, ANSWER: (mixed, known, truth, spec.answer.temperature)}
 
 
 def _mixed(spec: ModelSpec, logits: dict[str, Floats]) -> Floats:

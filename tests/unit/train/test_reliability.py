@@ -1,5 +1,6 @@
 """Confidence against accuracy, before and after the temperature."""
 
+import csv
 import json
 
 import numpy as np
@@ -13,6 +14,7 @@ from tiny_model import PLUS, TEN13, heated, logits_of, softmaxed, write_model  #
 
 import mien  # noqa: E402
 from mien.labels import EIGHT  # noqa: E402
+from mien.metrics import softmax  # noqa: E402
 from mien.spec import AnswerSpec  # noqa: E402
 from mien.train.data.rows import Rows, one_hot  # noqa: E402
 from mien.train.held import Held  # noqa: E402
@@ -55,6 +57,8 @@ def test_a_picture_and_numbers_for_each_head_with_labels(written):
     names = sorted(path.name for path in folder.iterdir())
     assert names == [
         "m.onnx",
+        "predictions-answer.csv",
+        "predictions-ferplus.csv",
         *(
             f"reliability-{head}.{kind}"
             for head in ("answer", "ferplus")
@@ -92,6 +96,17 @@ def test_the_numbers_are_those_of_the_file(written):
     )
     assert mean / 30 == pytest.approx(after.max(axis=1).mean(), abs=1e-4)
     assert len(told["after"]["accuracy"]) == 15
+
+
+def test_what_is_said_of_each_face(written):
+    folder, classifier, _ = written
+    with (folder / "predictions-ferplus.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == [str(i) for i in range(10, N)]
+    assert [row["truth"] for row in rows] == [EIGHT[code] for code in TRUTH[10:]]
+    told = np.array([[float(row[label]) for label in EIGHT] for row in rows])
+    said = softmax(classifier.logits(NOISE[10:])["ferplus"], 0.5)
+    assert told == pytest.approx(said, abs=1e-4)
 
 
 def test_the_answer_before_its_own_temperature_is_the_head_after_it(written):
