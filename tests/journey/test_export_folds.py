@@ -37,6 +37,14 @@ data:
     - {reader: affectnet, train: train, validation: validation, options: {held_out: 2}}
 loss: {affect: ccc}
 """
+#: AffectNet by itself.
+ALONE = {
+    "data.also": "[]",
+    "data.reader": "affectnet",
+    "data.train": "train",
+    "data.validation": "validation",
+    "data.path": "affectnet",
+}
 
 
 @pytest.fixture(scope="module")
@@ -198,17 +206,27 @@ def test_folds_that_share_some_faces_are_refused(place):
 
 def test_folds_that_share_no_face(place):
     """As of one data set alone: every face is answered by a fold, none by the file."""
-    alone = {"data.also": "[]", "data.reader": "affectnet", "data.train": "train"}
-    more = {"data.validation": "validation", "data.path": "affectnet", "epochs": "1"}
     runs = []
     for fold in (0, 1):
-        options = {"data.options": f"{{held_out: 2, fold: {fold}}}"}
-        config = load_config(place / "both.yaml", alone | more | options)
+        options = {"data.options": f"{{held_out: 2, fold: {fold}}}", "epochs": "1"}
+        config = load_config(place / "both.yaml", ALONE | options)
         runs.append(run_training(config, place / "data", place / f"alone{fold}"))
     run = runs[0].with_release(ReleaseConfig(folds=(str(place / "alone1"),)))
     held = held_out(*folds_of(run, *read_splits(run.config, place / "data"), place / "data"))
     assert len(held.rows) == FACES
     assert not any(np.isnan(told).any() for told in held.answers.values())
+
+
+def test_who_goes_on_from_what_was_seen_is_told(place):
+    words = {"init": str(place / "both.onnx"), "model.options": LINEAR, "epochs": "1"}
+    said = []
+    config = load_config(place / "both.yaml", words)  # watched on PublicTest first of all
+    run_training(config, place / "data", place / "unknown", say=said.append)
+    assert not [line for line in said if "too good" in line]
+    config = load_config(place / "both.yaml", words | ALONE | {"data.options": "{held_out: 2}"})
+    run_training(config, place / "data", place / "known", say=said.append)
+    known = f"{place / 'both.onnx'} was trained on faces of affectnet val_set: figures on these"
+    assert [line for line in said if line.startswith(known)]
 
 
 def test_a_run_without_folds_keeps_its_faces(place):

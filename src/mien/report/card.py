@@ -89,6 +89,7 @@ def card(spec: ModelSpec, path: Path) -> str:
         f"| crop recipe | `{spec.input.crop}` |",
         f"| weights' licence | {spec.licence} |",
         *(f"| trained on | {data} |" for data in spec.training_data),
+        *(f"| has seen | {', '.join(seen)} |" for seen in [spec.trained_on] if seen),
         f"| command | `{spec.command}`, seed {spec.seed} |",
         f"| made | {spec.created}, {_commit(spec)} |",
         f"| default answer | {_answer(spec)} |",

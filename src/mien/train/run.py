@@ -22,11 +22,14 @@ import torch
 from mien import __version__
 from mien.errors import UsageError
 from mien.io.sinks import make_folder, replacing
+from mien.runtime.classify import load_classifier
 from mien.train import checkpoint, trainer
 from mien.train.config import TrainConfig, save_config
 from mien.train.data.loader import TensorData
+from mien.train.data.readers import split_name
 from mien.train.data.rows import Rows
 from mien.train.data.sets import read_sets
+from mien.train.exported import exported_file
 from mien.train.network import Run, first_network, load_run
 from mien.train.tasks import Ask
 from mien.train.teachers import (
@@ -65,6 +68,7 @@ def run_training(
         epoch_done: called with the figures of each epoch.
         say: called with lines for people, such as the class counts before training.
     """
+    _tell_known(config, say)
     rows, validation = read_splits(config, data, say)
     return train_rows(
         config,
@@ -172,6 +176,16 @@ def _about(
         "validation_counts": {h: validation.counts(h) for h in heads},
         "faces": {"train": len(rows), "validation": len(validation)},
     }
+
+
+def _tell_known(config: TrainConfig, say: Callable[[str], None]) -> None:
+    """Say which exported files that it learns from know the split that the run is measured on."""
+    data = config.data
+    watched = split_name(data.reader, data.validation, data.options)
+    for source in dict.fromkeys((config.init, *config.distil.teachers)):
+        file = exported_file(source) if source else None
+        if file and watched in load_classifier(file).spec.trained_on:
+            say(f"{source} was trained on faces of {watched}: figures on these will be too good")
 
 
 def _tell_counts(about: dict[str, Any], say: Callable[[str], None]) -> None:

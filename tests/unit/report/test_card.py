@@ -135,3 +135,9 @@ def test_every_model_has_its_card(path):
         "## tiny-test 1", "## other 1"
     ]  # fmt: skip
     assert text.startswith("# Models\n")
+
+
+def test_splits_that_were_trained_on_are_named(path):
+    assert "| has seen |" not in card(measured(answer_n=4), path)
+    spec = replace(measured(answer_n=4), trained_on=("fer2013 Training", "fer2013 PublicTest"))
+    assert "| has seen | fer2013 Training, fer2013 PublicTest |" in card(spec, path).splitlines()

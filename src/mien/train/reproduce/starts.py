@@ -19,6 +19,8 @@ from mien.train.network import load_run
 from mien.train.reproduce.experiment import Experiment
 from mien.train.reproduce.study import Plan
 
+#: Splits that comparisons measure on, which a network to start from should not have seen.
+MEASURED = ("fer2013 PublicTest", "affectnet val_set")
 GENTLER = 0.2
 """A trained network learns on at this part of the recipe's learning rate."""
 
@@ -33,7 +35,7 @@ def start_from_runs(plan: Plan, sources: Sequence[str]) -> Plan:
     Args:
         plan: what is compared.
         sources: folders of finished `mien train` runs, exported files or bundled models. None of
-            them may have seen the held-out faces.
+            them should have seen the held-out faces; the table says so of a file that has.
 
     Raises:
         DataError: a folder holds no finished run.
@@ -68,7 +70,10 @@ def _look_at(source: str) -> tuple[str, dict[str, Any] | None, str]:
     if file := exported_file(source):
         spec = load_classifier(file).spec
         made = "; ".join(spec.training_data)
-        return spec.architecture, None, f"`{spec.name}` {spec.version}, trained with {made}"
+        known = [split for split in spec.trained_on if split in MEASURED]
+        warning = f"; figures on {' and '.join(known)} are too good, as it has seen them"
+        told = f"`{spec.name}` {spec.version}, trained with {made}{warning if known else ''}"
+        return spec.architecture, None, told
     run = load_run(Path(source))
     config, data = run.config, run.config.data
     sets = " and ".join((data.reader, *(also.reader for also in data.also)))
