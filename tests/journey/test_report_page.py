@@ -62,7 +62,7 @@ def test_the_bundled_models_card_is_found_by_its_name(tmp_path):
     rows = [row(i, i / 10, 1, "anger", model="mien-tiny") for i in range(5)]
     table = write_csv(tmp_path / "clip.csv", rows)
     assert mien("report", table, "--quiet", "-o", "a.html", cwd=tmp_path) == (0, "", "")
-    assert "FER2013, Training split" in (tmp_path / "a.html").read_text("utf-8")
+    assert "FER2013, Training and PublicTest splits" in (tmp_path / "a.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -340,7 +340,8 @@ def test_an_experiment_starts_from_a_model_that_comes_with_mien(tmp_path):
     assert not any(e.config.init for e in plan.experiments if e not in taught)
     assert list(plan.started) == [e.name for e in taught]
     told = plan.started["tiny"]
-    assert told.startswith("started from `mien-tiny` 7, trained with FER2013, Training split")
+    assert told.startswith("started from `mien-tiny` 8, trained with FER2013, Training and Pub")
+    assert "figures on fer2013 PublicTest are too good, as it has seen them;" in told
 
 
 def test_the_students_are_fifty_times_cheaper_than_their_teacher(tmp_path):

@@ -20,9 +20,9 @@ each half of them has the other half's temperature.
 ![Two photos, as they are and spoilt, and what each model says of them](docs/images/failures.jpg)
 
 What goes wrong, on two photos in the public domain (`python docs/make_failures_picture.py`): a
-mask hides a smile, a blurred one is taken for surprise, and a calm face is called sad when it is
-small, blurred or turned. Red is what differs from the answer to the photo as it is. How often each
-of these happens is in `results/`, in the models' `robustness.md`.
+mask hides a smile, a blurred one is taken for fear, disgust or surprise, and a calm face is called
+sad when it is small, blurred or turned. Red is what differs from the answer to the photo as it is.
+How often each of these happens is in `results/`, in the models' `robustness.md`.
 """
 
 USES = """\
