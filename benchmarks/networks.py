@@ -13,9 +13,8 @@ unless --norm-faces says another number; 0 leaves those of its training.
 
 Told are the accuracy of FER2013's head with that of even and odd rows and that of faces which are
 among Training's, too (`mien.train.data.leaks`; for a fold, among all that it was trained on), and
-of all others; then of FER+'s head, each with
-its log loss after a temperature (none for mean answers); last, what biases of FER+'s labels give
-(`release.bias_corrected`), in ten folds.
+of all others; then of FER+'s head, each with its log loss after a temperature (none for mean
+answers); last, what biases of FER+'s labels give (`release.bias_corrected`), in ten folds.
 """
 
 import argparse
@@ -65,7 +64,8 @@ def held_out_answers(what, rows, norm_faces, data):
     parts = folds_of(run.with_release(release), *read_splits(run.config, data), data)[1]
     held = held_out(None, parts)
     seen = np.concatenate([leaked(part.seen, part.held) for part in parts])
-    at = [held.rows.names.index(name) for name in rows.names]
+    row_of = {name: row for row, name in enumerate(held.rows.names)}
+    at = [row_of[name] for name in rows.names]
     return {head: part[at] for head, part in held.answers.items()}, seen[at]
 
 

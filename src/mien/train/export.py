@@ -25,7 +25,7 @@ from mien.train.halve import halve
 from mien.train.held import Held
 from mien.train.models import count_macs, count_parameters
 from mien.train.network import Run
-from mien.train.sections import AlsoConfig, DataConfig, ReleaseConfig
+from mien.train.sections import DataConfig, ReleaseConfig
 
 PARITY = 1e-4
 
@@ -157,8 +157,7 @@ def _words(release: ReleaseConfig) -> dict[str, Any]:
 def _splits_seen(data: DataConfig) -> tuple[str, ...]:
     """The splits that training faces were taken from; `held_out` takes some of the validation's."""
     seen = []
-    parts: list[DataConfig | AlsoConfig] = [data, *data.also]
-    for part in parts:
+    for part in data.sets:
         seen.append(split_name(part.reader, part.train, part.options))
         if part.validation and part.options.get("held_out"):
             seen.append(split_name(part.reader, part.validation, part.options))

@@ -179,13 +179,13 @@ def _about(
 
 
 def _tell_known(config: TrainConfig, say: Callable[[str], None]) -> None:
-    """Say which exported files that it learns from know the split that the run is measured on."""
-    data = config.data
-    watched = split_name(data.reader, data.validation, data.options)
+    """Say which exported files that it learns from know a split that the run is measured on."""
+    watched = {split_name(part.reader, part.validation, part.options) for part in config.data.sets}
     for source in dict.fromkeys((config.init, *config.distil.teachers)):
         file = exported_file(source) if source else None
-        if file and watched in load_classifier(file).spec.trained_on:
-            say(f"{source} was trained on faces of {watched}: figures on these will be too good")
+        for split in load_classifier(file).spec.trained_on if file else ():
+            if split in watched:
+                say(f"{source} was trained on faces of {split}: figures on these will be too good")
 
 
 def _tell_counts(about: dict[str, Any], say: Callable[[str], None]) -> None:

@@ -67,6 +67,11 @@ class DataConfig:
     limit: int = 0
     """Use the first so many faces of each split only; 0 is all."""
 
+    @property
+    def sets(self) -> tuple[DataConfig | AlsoConfig, ...]:
+        """The first set and the further ones."""
+        return (self, *self.also)
+
 
 @dataclass(frozen=True)
 class ModelConfig:

@@ -65,8 +65,7 @@ def places(config: DataConfig, root: Path) -> list[Path]:
     if not config.also and not config.path:
         return [at_home(root, config.reader)]
     found, missing = [], []
-    parts: list[DataConfig | AlsoConfig] = [config, *config.also]
-    for part in parts:
+    for part in config.sets:
         try:
             found.append(_place(part.reader, part.path, root))
         except DataError as error:
