@@ -229,6 +229,36 @@ def test_who_goes_on_from_what_was_seen_is_told(place):
     assert [line for line in said if "too good" in line] == [f"{known} will be too good"]
 
 
+def test_what_a_start_has_seen_is_seen_by_what_goes_on_from_it(place, capsys):
+    words = {"init": str(place / "fold0"), "epochs": "1", "data.also": "[]"}
+    config = load_config(place / "both.yaml", words)
+    first = run_training(config, place / "data", place / "after")
+    both = ("fer2013 Training", "affectnet val_set")
+    assert first.trained_on == load_run(place / "after").trained_on == both
+    words = {"epochs": "1", "data.also": "[]"}
+    taught = {"distil.teachers": f"[{place / 'both.onnx'}]"}
+    for name, changes, seen in (("fresh", {}, both[:1]), ("taught", taught, both)):
+        config = load_config(place / "both.yaml", words | changes)
+        fresh = run_training(config, place / "data", place / name)
+        assert fresh.trained_on == seen, name
+    mean = averaged(fresh.with_release(ReleaseConfig(average=(str(place / "after"),))))
+    assert mean.trained_on == both
+    words = ("--data", place / "data", "--output", place / "after.onnx")
+    assert mien("export", place / "after", *words) == 0
+    capsys.readouterr()
+    words = ("--data", place / "data", "--reader", "affectnet")
+    assert mien("evaluate", place / "after.onnx", *words) == 0
+    assert "trained on faces of affectnet val_set: they" in capsys.readouterr().err
+
+
+def test_a_run_folder_that_has_seen_them_is_told_of_too(place):
+    said = []
+    config = load_config(place / "both.yaml", {"init": str(place / "fold0"), "epochs": "1"})
+    run_training(config, place / "data", place / "known-run", say=said.append)
+    known = f"{place / 'fold0'} was trained on faces of affectnet val_set: figures on these will"
+    assert [line for line in said if "too good" in line] == [f"{known} be too good"]
+
+
 def test_a_run_without_folds_keeps_its_faces(place):
     run = load_run(place / "fold0")
     training, validation = read_splits(run.config, place / "data")

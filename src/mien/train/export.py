@@ -17,7 +17,6 @@ from mien.labels import CIRCUMPLEX, CIRCUMPLEX_SOURCE
 from mien.runtime.classify import Classifier, load_classifier
 from mien.spec import AffectMap, AnswerSpec, HeadSpec, InputSpec, ModelSpec
 from mien.train.data.loader import STD_FLOOR
-from mien.train.data.readers import split_name
 from mien.train.data.rows import AFFECT, Rows
 from mien.train.fitting import fit_spec
 from mien.train.graph import with_spec, write_graph, write_spec
@@ -25,7 +24,7 @@ from mien.train.halve import halve
 from mien.train.held import Held
 from mien.train.models import count_macs, count_parameters
 from mien.train.network import Run
-from mien.train.sections import DataConfig, ReleaseConfig
+from mien.train.sections import ReleaseConfig
 
 PARITY = 1e-4
 
@@ -137,7 +136,7 @@ def describe(run: Run) -> ModelSpec:
         commit=run.commit,
         created=datetime.date.today().isoformat(),
         affect=affect_map(run),
-        trained_on=_splits_seen(config.data),
+        trained_on=run.trained_on,
     )
 
 
@@ -152,16 +151,6 @@ def _words(release: ReleaseConfig) -> dict[str, Any]:
         "failures": release.failures,
         "command": f"mien train recipes/{release.name}.yaml --data DIR",
     }
-
-
-def _splits_seen(data: DataConfig) -> tuple[str, ...]:
-    """The splits that training faces were taken from; `held_out` takes some of the validation's."""
-    seen = []
-    for part in data.sets:
-        seen.append(split_name(part.reader, part.train, part.options))
-        if part.validation and part.options.get("held_out"):
-            seen.append(split_name(part.reader, part.validation, part.options))
-    return tuple(dict.fromkeys(seen))
 
 
 def affect_map(run: Run) -> AffectMap | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import DataError
+from mien.runtime.classify import load_classifier
 from mien.train import checkpoint
 from mien.train.config import TrainConfig, load_config
 from mien.train.data.loader import TensorData, plain_batches
+from mien.train.data.readers import split_name
 from mien.train.data.rows import Rows
 from mien.train.exported import exported_file, exported_weights
 from mien.train.models import build
-from mien.train.sections import ReleaseConfig
+from mien.train.sections import DataConfig, ReleaseConfig
 from mien.types import Image
 
 #: Faces of a batch, and as many mirror images, that BatchNorm's statistics are measured on.
@@ -38,7 +40,13 @@ class Run:
     labels: dict[str, tuple[str, ...]]
     folder: Path
     about: dict[str, Any]
+    """What its data.json says."""
     commit: str
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """The splits that it, and what it started and learnt from, was trained on."""
+        return tuple(self.about["trained_on"])
 
     def with_release(self, release: ReleaseConfig) -> Run:
         """The same network with another `release` section."""
@@ -71,7 +79,8 @@ def averaged(run: Run) -> Run:
     }
     model = copy.deepcopy(run.model)
     model.load_state_dict(mean)
-    return replace(run, model=model)
+    seen = _once(split for one in (run, *others) for split in one.trained_on)
+    return replace(run, model=model, about={**run.about, "trained_on": seen})
 
 
 @torch.no_grad()
@@ -133,21 +142,62 @@ def digest_of_start(source: str) -> str:
     return checkpoint.digest(exported_file(source) or Path(source) / WEIGHTS["last"])
 
 
+def trained_on(config: TrainConfig) -> tuple[str, ...]:
+    """The splits that a run of `config` knows: its own, and its start's and its teachers'.
+
+    Raises:
+        DataError: a start or teacher that is no run and no exported file.
+        ModelError: one that is no file of `mien export`.
+    """
+    sources = (config.init, config.teacher, *config.distil.teachers)
+    known = [split for source in sources if source for split in known_by(source)]
+    return _once((*_splits(config.data), *known))
+
+
+def known_by(source: str) -> tuple[str, ...]:
+    """The splits that the run folder, exported file or bundled model `source` was trained on."""
+    if file := exported_file(source):
+        return load_classifier(file).spec.trained_on
+    _, about = _read(Path(source))
+    return tuple(about["trained_on"])
+
+
+def _splits(data: DataConfig) -> tuple[str, ...]:
+    """The splits that training faces are taken from; `held_out` takes some of the validation's."""
+    seen = []
+    for part in data.sets:
+        seen.append(split_name(part.reader, part.train, part.options))
+        if part.validation and part.options.get("held_out"):
+            seen.append(split_name(part.reader, part.validation, part.options))
+    return _once(seen)
+
+
+def _once(splits: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(splits))
+
+
 def load_run(out: Path) -> Run:
     """Load the network that a run in the folder `out` made: the last epoch, or the best one."""
-    if not (out / "config.yaml").exists():
-        raise DataError(f"{out}: not a run folder (no config.yaml); `mien train` makes one")
-    config = load_config(out / "config.yaml")
+    config, about = _read(out)
     weights = out / WEIGHTS[config.keep]
     if not weights.exists():
         raise DataError(f"{out}: no {weights.name} yet; let `mien train` finish an epoch")
-    about = json.loads((out / "data.json").read_text(encoding="utf-8"))
     labels = {head: tuple(names) for head, names in about["labels"].items()}
     model = _network(config, labels, about["channels"])
     tensors, _ = checkpoint.load(weights)
     model.load_state_dict(tensors)
     made = json.loads((out / "environment.json").read_text(encoding="utf-8"))
     return Run(config, model.eval(), labels, out, about, made["commit"])
+
+
+def _read(out: Path) -> tuple[TrainConfig, dict[str, Any]]:
+    """The settings of the run in the folder `out`, and what its data.json says."""
+    if not (out / "config.yaml").exists():
+        raise DataError(f"{out}: not a run folder (no config.yaml); `mien train` makes one")
+    config = load_config(out / "config.yaml")
+    about = json.loads((out / "data.json").read_text(encoding="utf-8"))
+    about.setdefault("trained_on", _splits(config.data))  # a run of before it was noted
+    return config, about
 
 
 def start_from(

@@ -22,15 +22,13 @@ import torch
 from mien import __version__
 from mien.errors import UsageError
 from mien.io.sinks import make_folder, replacing
-from mien.runtime.classify import load_classifier
 from mien.train import checkpoint, trainer
 from mien.train.config import TrainConfig, save_config
 from mien.train.data.loader import TensorData
 from mien.train.data.readers import split_name
 from mien.train.data.rows import Rows
 from mien.train.data.sets import read_sets
-from mien.train.exported import exported_file
-from mien.train.network import Run, first_network, load_run
+from mien.train.network import Run, first_network, known_by, load_run, trained_on
 from mien.train.tasks import Ask
 from mien.train.teachers import (
     Teacher,
@@ -107,7 +105,7 @@ def train_rows(
     if teachers:
         digests["teachers"] = digest_of(teachers)
     heads = _heads(config, rows, source)
-    about = _about(plain, validation, heads, digests)
+    about = _about(config, plain, validation, heads, digests)
     _tell_counts(about, say)
     fingerprint = trainer.fingerprint(config, digests)
     trainer.refuse_other_run(out, fingerprint)  # before anything is written over
@@ -165,7 +163,11 @@ def _heads(config: TrainConfig, rows: Rows, source: str) -> tuple[str, ...]:
 
 
 def _about(
-    rows: Rows, validation: Rows, heads: tuple[str, ...], digests: dict[str, str]
+    config: TrainConfig,
+    rows: Rows,
+    validation: Rows,
+    heads: tuple[str, ...],
+    digests: dict[str, str],
 ) -> dict[str, Any]:
     """What data.json says of the data that a run is made from."""
     return {
@@ -175,15 +177,15 @@ def _about(
         "counts": {h: rows.counts(h) for h in heads},
         "validation_counts": {h: validation.counts(h) for h in heads},
         "faces": {"train": len(rows), "validation": len(validation)},
+        "trained_on": trained_on(config),
     }
 
 
 def _tell_known(config: TrainConfig, say: Callable[[str], None]) -> None:
-    """Say which exported files that it learns from know a split that the run is measured on."""
+    """Say what it starts or learns from that knows a split which the run is measured on."""
     watched = {split_name(part.reader, part.validation, part.options) for part in config.data.sets}
-    for source in dict.fromkeys((config.init, *config.distil.teachers)):
-        file = exported_file(source) if source else None
-        for split in load_classifier(file).spec.trained_on if file else ():
+    for source in dict.fromkeys((config.init, config.teacher, *config.distil.teachers)):
+        for split in known_by(source) if source else ():
             if split in watched:
                 say(f"{source} was trained on faces of {split}: figures on these will be too good")
 

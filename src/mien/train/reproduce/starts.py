@@ -70,9 +70,7 @@ def _look_at(source: str) -> tuple[str, dict[str, Any] | None, str]:
     if file := exported_file(source):
         spec = load_classifier(file).spec
         made = "; ".join(spec.training_data)
-        known = [split for split in spec.trained_on if split in MEASURED]
-        warning = f"; figures on {' and '.join(known)} are too good, as it has seen them"
-        told = f"`{spec.name}` {spec.version}, trained with {made}{warning if known else ''}"
+        told = f"`{spec.name}` {spec.version}, trained with {made}{_warning(spec.trained_on)}"
         return spec.architecture, None, told
     run = load_run(Path(source))
     config, data = run.config, run.config.data
@@ -83,8 +81,14 @@ def _look_at(source: str) -> tuple[str, dict[str, Any] | None, str]:
         config.model.options,
         f"the run `{run.folder.name}` of {config.model.name}, trained with {sets}'s "
         f"{run.about['faces']['train']:,} faces (heads {', '.join(data.heads)})"
-        + (f" and taught by {taught}" if taught else ""),
+        + (f" and taught by {taught}" if taught else "")
+        + _warning(run.trained_on),
     )
+
+
+def _warning(splits: Sequence[str]) -> str:
+    known = " and ".join(split for split in splits if split in MEASURED)
+    return f"; figures on {known} are too good, as it has seen them" if known else ""
 
 
 def _started(experiment: Experiment, source: str, options: dict[str, Any] | None) -> Experiment:
