@@ -74,6 +74,8 @@ class TrainConfig:
         """Refuse settings that contradict each other."""
         if self.epochs < 1 or self.batch < 2:
             raise UsageError("epochs must be at least 1 and batch at least 2")
+        if self.optim.sharpness < 0:
+            raise UsageError("optim.sharpness must not be below 0")
         if not 0 <= self.optim.ema < 1:
             raise UsageError("optim.ema must be in [0, 1)")
         if not 0 <= self.teacher_weight <= 1:

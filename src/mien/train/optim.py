@@ -44,6 +44,18 @@ def _groups(
     ]
 
 
+@torch.no_grad()
+def climb(parameters: Iterable[nn.Parameter], radius: float) -> None:
+    """Move all `parameters` together `radius` along their gradient, to where the loss is high.
+
+    The first step of sharpness-aware minimisation (Foret et al. 2021, equation 2).
+    """
+    pairs = [(p, p.grad) for p in parameters if p.grad is not None]
+    length = nn.utils.get_total_norm([grad for _, grad in pairs])
+    for parameter, grad in pairs:
+        parameter.add_(grad * (radius / (length + 1e-12)))
+
+
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """Give each group of `make_optimiser` its part of the learning rate `rate`."""
     for group in optimiser.param_groups:

@@ -101,6 +101,8 @@ class OptimConfig:
     """Decay of the weights of convolutions and linear layers; norms and biases have none."""
     warmup: float = 1.0
     """Length of the linear warm-up in epochs."""
+    sharpness: float = 0.0
+    """How far from the weights gradients are taken, towards a higher loss (SAM); 0 is at them."""
     clip: float = 5.0
     """Largest norm of the gradient; 0 turns clipping off."""
     ema: float = 0.999

@@ -35,7 +35,7 @@ from mien.train.data.loader import (
     training_batches,
 )
 from mien.train.data.rows import AFFECT, TEACHER
-from mien.train.optim import learning_rate, make_optimiser, set_rate
+from mien.train.optim import climb, learning_rate, make_optimiser, set_rate
 from mien.train.precision import autocast
 from mien.train.stages import Stages
 from mien.train.tasks import Ask, ExpressionTask, Losses, make_task
@@ -48,6 +48,7 @@ _NEWER_FIELDS = (
     *(("data", "relabel"), ("data", "options"), ("data", "sampler"), ("optim", "backbone_lr")),
     *(("data", "path"), ("data", "also"), ("augment", "gamma"), ("augment", "blur")),
     *(("augment", "noise"), ("augment", "small"), ("augment", "mixup")),
+    ("optim", "sharpness"),
 )
 _NEWER_SECTIONS = ("loss", "distil")
 
@@ -165,14 +166,9 @@ def train_step(
     optim = config.optim
     warmup = round(optim.warmup * per_epoch)
     set_rate(state.optimiser, learning_rate(state.step, total, warmup, optim.lr))
-    # What a network draws, for dropout say, is the same in a resumed run.
-    torch.manual_seed(config.seed * 1_000_003 + state.step)
-    with autocast(x, config.precision):
-        losses: Losses = state.task(state.model, x, targets)
-    if not torch.isfinite(losses.total):
-        raise DataError(f"the loss is {losses.total.item()} at step {state.step}: lower optim.lr")
-    state.optimiser.zero_grad()
-    losses.total.backward()  # type: ignore[no-untyped-call]
+    losses = _backward(state, x, targets, config)
+    if optim.sharpness:
+        _backward_above(state, x, targets, config)
     if optim.clip:
         nn.utils.clip_grad_norm_(state.model.parameters(), optim.clip)
     state.optimiser.step()
@@ -181,6 +177,36 @@ def train_step(
     # The average starts short, so that the first random weights are soon forgotten.
     average(state.ema, state.model, min(optim.ema, (1 + state.step) / (10 + state.step)))
     return float(losses.total.detach())
+
+
+def _backward(
+    state: TrainState, x: Tensor, targets: Mapping[str, Tensor], config: TrainConfig
+) -> Losses:
+    """The losses of a batch, their gradients left in the parameters."""
+    # What a network draws, for dropout say, is the same in a resumed run.
+    torch.manual_seed(config.seed * 1_000_003 + state.step)
+    with autocast(x, config.precision):
+        losses: Losses = state.task(state.model, x, targets)
+    if not torch.isfinite(losses.total):
+        raise DataError(f"the loss is {losses.total.item()} at step {state.step}: lower optim.lr")
+    state.optimiser.zero_grad()
+    losses.total.backward()  # type: ignore[no-untyped-call]
+    return losses
+
+
+def _backward_above(
+    state: TrainState, x: Tensor, targets: Mapping[str, Tensor], config: TrainConfig
+) -> None:
+    """Replace the gradients by those of a place near by where the loss is high.
+
+    The weights, and the statistics of BatchNorm, are as before afterwards.
+    """
+    tensors = state.model.state_dict()
+    before = {name: tensor.clone() for name, tensor in tensors.items()}
+    climb(state.model.parameters(), config.optim.sharpness)
+    _backward(state, x, targets, config)
+    for name, tensor in tensors.items():
+        tensor.copy_(before[name])
 
 
 @torch.no_grad()

@@ -206,6 +206,7 @@ def test_not_yaml(tmp_path):
     [
         ("epochs: 0", "epochs must be at least 1"),
         ("batch: 1", "batch at least 2"),
+        ("optim: {sharpness: -0.1}", "optim.sharpness must not be below 0"),
         ("optim: {ema: 1.0}", r"optim.ema must be in [0, 1)"),
         ("optim: {ema: -0.1}", r"optim.ema must be in [0, 1)"),
         ("head_weights: {ferplus: 0}", "head_weights must be above 0"),
@@ -300,6 +301,7 @@ def test_runs_from_before_the_newer_fields_keep_their_fingerprint(tmp_path):
         "{init: runs/a, grow: true}",
         "freeze_epochs: 2",
         "optim: {backbone_lr: 0.1}",
+        "optim: {sharpness: 0.05}",
         "data: {sampler: balanced}",
         "data: {options: {colour: true}}",
         "data: {path: fer2013}",

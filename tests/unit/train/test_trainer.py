@@ -28,7 +28,7 @@ from mien.train.data.loader import (  # noqa: E402
     training_batches,
 )
 from mien.train.data.rows import Rows, one_hot  # noqa: E402
-from mien.train.optim import learning_rate, make_optimiser  # noqa: E402
+from mien.train.optim import climb, learning_rate, make_optimiser  # noqa: E402
 from mien.train.run import run_training  # noqa: E402
 
 HEADS = ("fer2013", "ferplus")
@@ -69,11 +69,13 @@ def settings(**changes):
         augment=AugmentConfig(rotate=0.0, shift=0.02, scale=0.0),
     )
     base = dataclasses.replace(base, model=dataclasses.replace(base.model, size=16))
-    optim = {k: changes.pop(k) for k in ("name", "lr", "ema", "warmup", "clip") if k in changes}
+    names = ("name", "lr", "ema", "warmup", "clip", "sharpness")
+    optim = {k: changes.pop(k) for k in names if k in changes}
     return dataclasses.replace(base, optim=dataclasses.replace(base.optim, **optim), **changes)
 
 
 ADAMW = {"name": "adamw", "lr": 0.003}
+SHARPNESS = {"lr": 0.05, "sharpness": 0.05}
 
 
 def fit(folder, config, *, fingerprint="f", **calls):
@@ -120,6 +122,41 @@ def test_norms_and_biases_do_not_decay():
     assert (weights["weight_decay"], others["weight_decay"]) == (1e-4, 0.0)
     assert {p.ndim for p in weights["params"]} == {2, 4}
     assert len(others["params"]) == 5
+
+
+# --- sharpness
+
+
+def test_the_climb_is_as_long_as_it_should_be_and_along_the_gradient():
+    near, far, without = (torch.nn.Parameter(torch.zeros(n)) for n in (2, 1, 1))
+    near.grad, far.grad = torch.tensor([2.0, 0.0]), torch.tensor([-1.5])
+    climb([near, far, without], 0.5)
+    assert near.tolist() == pytest.approx([0.4, 0.0])
+    assert far.tolist() == pytest.approx([-0.3])
+    assert without.tolist() == [0.0]
+
+
+def test_a_step_goes_by_the_gradient_at_the_top_of_the_climb():
+    x, targets = next(plain_batches(bars(), 12))
+    config = settings(lr=0.1, warmup=0.0, clip=0.0, sharpness=0.3)
+    config = dataclasses.replace(
+        config, optim=dataclasses.replace(config.optim, momentum=0.0, weight_decay=0.0)
+    )
+    state = trainer.first_state(net(), config, trainer.ExpressionTask())
+    loss = trainer.train_step(state, x, targets, config, total=10, per_epoch=5)
+    other, task = net(), trainer.ExpressionTask()
+    task(other, x, targets).total.backward()
+    once = {name: b.clone() for name, b in other.named_buffers()}
+    climb(other.parameters(), 0.3)
+    other.zero_grad()
+    above = task(other, x, targets).total
+    above.backward()
+    assert above.item() > loss
+    for (name, moved), start, high in zip(
+        state.model.named_parameters(), net().parameters(), other.parameters(), strict=True
+    ):
+        assert torch.allclose(moved, start - 0.1 * high.grad, atol=1e-6), name
+    assert_same(dict(state.model.named_buffers()), once)  # BatchNorm has seen the batch once
 
 
 # --- the average
@@ -236,7 +273,7 @@ def test_labels_are_drawn_as_often_as_they_are_likely():
 # --- a run
 
 
-@pytest.mark.parametrize("changes", [{"lr": 0.05}, ADAMW], ids=["sgd", "adamw"])
+@pytest.mark.parametrize("changes", [{"lr": 0.05}, ADAMW, SHARPNESS], ids=["sgd", "adamw", "sam"])
 def test_easy_faces_are_learnt(tmp_path, changes):
     state = fit(tmp_path, settings(epochs=12, ema=0.8, **changes))
     assert len(state.history) == 12
@@ -307,7 +344,7 @@ def killed_at(step):
     return progress
 
 
-@pytest.mark.parametrize("changes", [{"lr": 0.05}, ADAMW], ids=["sgd", "adamw"])
+@pytest.mark.parametrize("changes", [{"lr": 0.05}, ADAMW, SHARPNESS], ids=["sgd", "adamw", "sam"])
 @pytest.mark.parametrize("step", [3, 8, 12])
 def test_a_run_that_was_stopped_ends_in_the_same_weights(tmp_path, monkeypatch, changes, step):
     config = settings(**changes)
