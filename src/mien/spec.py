@@ -123,7 +123,7 @@ class ModelSpec:
     machine: str = ""
     """What the speeds among the metrics were measured on."""
     trained_on: tuple[str, ...] = ()
-    """Splits that faces of the training were taken from, each as its reader and its name."""
+    """Splits that its training, or that of what it came of, took faces from: reader and name."""
 
     def head(self, name: str) -> HeadSpec:
         """The head called `name`; a `ModelError` lists those there are."""

@@ -70,6 +70,12 @@ class TrainConfig:
     """Export the last epoch, or the one with the best validation accuracy of the first head."""
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The run folders, files and bundled models that it starts and learns from."""
+        named = (self.init, self.teacher, *self.distil.teachers)
+        return tuple(dict.fromkeys(source for source in named if source))
+
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other."""
         if self.epochs < 1 or self.batch < 2:

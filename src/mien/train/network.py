@@ -149,8 +149,7 @@ def trained_on(config: TrainConfig) -> tuple[str, ...]:
         DataError: a start or teacher that is no run and no exported file.
         ModelError: one that is no file of `mien export`.
     """
-    sources = (config.init, config.teacher, *config.distil.teachers)
-    known = [split for source in sources if source for split in known_by(source)]
+    known = [split for source in config.sources for split in known_by(source)]
     return _once((*_splits(config.data), *known))
 
 

@@ -184,8 +184,8 @@ def _about(
 def _tell_known(config: TrainConfig, say: Callable[[str], None]) -> None:
     """Say what it starts or learns from that knows a split which the run is measured on."""
     watched = {split_name(part.reader, part.validation, part.options) for part in config.data.sets}
-    for source in dict.fromkeys((config.init, config.teacher, *config.distil.teachers)):
-        for split in known_by(source) if source else ():
+    for source in config.sources:
+        for split in known_by(source):
             if split in watched:
                 say(f"{source} was trained on faces of {split}: figures on these will be too good")
 

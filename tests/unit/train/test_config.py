@@ -141,7 +141,7 @@ def test_bundled_models_are_trained_after_what_they_start_from_and_learn_from(tm
             needed = {source, *release.average, *release.folds}
         else:
             config = load_config(Path(source), flags)
-            needed = {config.init, config.teacher, *config.distil.teachers} - {""}
+            needed = set(config.sources)
         assert needed <= made, line
         made.add(out)
     assert {f"{name}.onnx" for name in bundled()} <= made
