@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole family on one GPU: three teachers side by side, then the students that all three teach,
+# The whole family on one GPU: three teachers side by side, then the students that all of them teach,
 # each with several seeds.
 #
 #   recipes/family/train.sh DATA [OUT] [FIELDS...]
@@ -11,6 +11,8 @@
 #
 #   STUDENTS="mien_tiny:240 mien_small:160 mien_base:120"   networks, with their epochs
 #   SEEDS="0 1 2"
+#   FACES=dlib_face_recognition_resnet_model_v1.dat   if given, a fourth teacher starts from that file:
+#                                                     recipes/mien-teacher-faces.yaml
 set -eu
 data=$1
 out=${2:-runs/family}
@@ -42,13 +44,18 @@ jobs=()
 start train teacher teacher-plain --model.name mien_base --seed 10 "$@"
 start train teacher teacher-large --model.name mien_base --model.size 64 --seed 11 "$@"
 start train teacher teacher-squeeze --model.name senet_small --seed 12 "$@"
+taught=(--teacher "$out/teacher-plain" --teacher "$out/teacher-large" --teacher "$out/teacher-squeeze")
+if [ -n "${FACES:-}" ]; then
+    start train ../mien-teacher-faces teacher-faces --init "$FACES" --device cuda --precision bf16 \
+        --compile false "$@"
+    taught+=(--teacher "$out/teacher-faces")
+fi
 finish
 
 for student in $students; do
     for seed in $seeds; do
         start distill student "${student%%:*}-s$seed" --model.name "${student%%:*}" \
-            --epochs "${student#*:}" --seed "$seed" --teacher "$out/teacher-plain" \
-            --teacher "$out/teacher-large" --teacher "$out/teacher-squeeze" "$@"
+            --epochs "${student#*:}" --seed "$seed" "${taught[@]}" "$@"
     done
 done
 finish

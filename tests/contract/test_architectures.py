@@ -36,11 +36,13 @@ SMALL = {
 }
 
 #: The sizes of picture that a network takes with those options. The first is used throughout.
-SIZES = {name: (48,) for name in NAMES if name.startswith("yang")} | {"emonet": (64,)}
+SIZES = {name: (48,) for name in NAMES if name.startswith("yang")}
+SIZES |= {"emonet": (64,), "dlib_resnet": (103, 112)}
 ANY_SIZE = (48, 36, 64)
 
 #: The same by constants of the architecture's module, where there is no option.
 SHALLOW = {
+    "dlib_resnet": {"LEVELS": ((8, 1), (16, 2), (24, 1), (32, 1), (32, 1))},
     "efficientformer_l3": {"DEPTHS": (1, 1, 1, 2), "ATTENTION_BLOCKS": 1},
     "emonet": {"DEPTH": 1},
     "mobilenet_v2": {"PLAN": ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 1, 2), (6, 96, 1, 2))},
@@ -196,6 +198,8 @@ def catalogue():
 
 #: Trainable parameters, those and the running statistics, and millions of multiply-accumulates.
 PINNED = {
+    # dlib's file has biases besides, and one more layer of 256 x 128.
+    "dlib_resnet": (5_583_400, 5_590_504, 270.82),
     "inception_v4": (42_679_816, 42_742_984, 12_253.97),
     "mien_base": (4_198_935, 4_203_191, 292.22),
     # The base's, and a gate's of c channels, 2 c c/8 + c/8 + c: of 80, twice 160, twice 320.

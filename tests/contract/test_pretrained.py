@@ -7,17 +7,23 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from dlib_files import write_dlib  # noqa: E402
 from weight_pickles import python2_pickle, write_pickle  # noqa: E402
 
 from mien.errors import DataError, UsageError  # noqa: E402
 from mien.labels import EIGHT  # noqa: E402
 from mien.train import models  # noqa: E402
+from mien.train.config import TrainConfig  # noqa: E402
+from mien.train.models.dlib_file import read_dlib  # noqa: E402
 from mien.train.models.pretrained import (  # noqa: E402
     EMONET_LABELS,
+    load_dlib_resnet,
     load_emonet,
     load_senet50,
     senet50_public_state,
 )
+from mien.train.network import digest_of_start, first_network, known_by  # noqa: E402
+from mien.train.sections import ModelConfig  # noqa: E402
 
 EMONET_HEADS = {"expression": 8, "affect": 2}
 EMONET_FC = ("emo_fc_2.3.weight", "emo_fc_2.3.bias")
@@ -237,3 +243,133 @@ def test_a_wrong_file_is_no_emonet(tmp_path, untrained):
     ):
         load_emonet(path, untrained)
     assert torch.equal(untrained.conv1.weight, before)
+
+
+def dlib_layers(model):
+    """Random numbers for every convolution of a `dlib_resnet`, and for what is behind it."""
+    rng = np.random.default_rng(3)
+    for convolution in (m for m in model.modules() if isinstance(m, torch.nn.Conv2d)):
+        count = convolution.out_channels
+        filters = (
+            rng.standard_normal(convolution.weight.shape) / convolution.weight[0].numel() ** 0.5
+        )
+        yield filters, rng.standard_normal(count), rng.random(count) + 0.5, rng.random(count)
+
+
+def small_dlib(monkeypatch, **options):
+    """A `dlib_resnet` that is quick to write."""
+    levels = ((4, 1), (6, 2), (8, 1), (8, 1), (8, 1))
+    monkeypatch.setattr("mien.train.models.dlib_resnet.LEVELS", levels)
+    return models.build("dlib_resnet", {"expression": 8}, **options)
+
+
+def test_dlibs_layers_are_taken_with_their_biases_and_factors(tmp_path, monkeypatch):
+    model = small_dlib(monkeypatch, input="pixels").eval()
+    layers = list(dlib_layers(model))
+    head = model.heads["expression"].weight.clone()
+    report = load_dlib_resnet(write_dlib(tmp_path / "net.dat", layers), model)
+    assert len(report.taken) == 5 * len(layers) and not report.unexpected
+    assert torch.equal(model.heads["expression"].weight, head)
+    maps = torch.rand(1, 6, 9, 9, generator=torch.Generator().manual_seed(0))
+    block, tensors = model.layer2[1], [map(torch.from_numpy, layer) for layer in layers[5:7]]
+    first, second = ([part.float() for part in layer] for layer in tensors)
+
+    def by_hand(x, filters, biases, factors, offsets):
+        column = (-1, 1, 1)
+        x = torch.nn.functional.conv2d(x, filters, biases, padding=1)
+        return x * factors.view(column) + offsets.view(column)
+
+    wanted = torch.relu(maps + by_hand(torch.relu(by_hand(maps, *first)), *second))
+    with torch.no_grad():
+        assert (block(maps) - wanted).abs().max() <= 1e-4
+
+
+def test_a_block_that_halves_fills_the_smaller_sum_with_zeros(monkeypatch):
+    block = small_dlib(monkeypatch).layer2[0].eval()
+    assert block.conv1.in_channels == 4
+    with torch.no_grad():
+        block.bn2.weight.zero_()  # what is left is the shortcut
+        out = block(torch.arange(36.0).view(1, 1, 6, 6).expand(1, 4, 6, 6))
+    means = torch.tensor([[3.5, 5.5, 7.5], [15.5, 17.5, 19.5], [27.5, 29.5, 31.5]])
+    assert torch.equal(out[0, :4], means.expand(4, 3, 3))
+    assert not out[0, 4:].any()
+    with torch.no_grad():
+        block.bn2.bias.fill_(2.0)  # the convolutions give 2x2 maps for these
+        out = block(torch.zeros(1, 4, 6, 6))
+    assert out[0, 5].tolist() == [[2, 2, 0], [2, 2, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: data[:-50], "ends within a layer"),
+        (lambda data: data[: data.index(b"con_4") + 6], "a layer of a form that is not known"),
+        (lambda data: data[: data.rindex(b"con_4") - 3], "not the weights of this network: 24 lay"),
+        (lambda data: data.replace(b"con_4", b"con_9"), "not the weights of this network: 13 lay"),
+        (lambda data: b"", "no network of dlib's"),
+    ],
+)
+def test_other_files_of_dlib_are_refused(tmp_path, monkeypatch, change, said):
+    model = small_dlib(monkeypatch)
+    path = write_dlib(tmp_path / "net.dat", dlib_layers(model))
+    path.write_bytes(change(path.read_bytes()))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(DataError, match=f"net.dat: {said}"):
+        load_dlib_resnet(path, model)
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
+    with pytest.raises(DataError, match=r"none\.dat: cannot be read"):
+        read_dlib(tmp_path / "none.dat")
+
+
+def started(source, architecture, faces, **options):
+    """The first network of a run that starts from `source`, and what it said."""
+    channels = options.get("channels", 1)
+    config = TrainConfig(init=str(source), model=ModelConfig(architecture, options, 103))
+    said = []
+    about = {"labels": {"expression": EIGHT}, "channels": channels}
+    options.pop("channels", None)
+    return first_network(config, about, faces, said.append), said
+
+
+def faces(n=6):
+    return np.random.default_rng(1).integers(0, 256, (n, 40, 40), dtype=np.uint8)
+
+
+def test_a_run_starts_from_dlibs_file(tmp_path, monkeypatch):
+    model = small_dlib(monkeypatch, input="restored", channels=1).eval()
+    path = write_dlib(tmp_path / "net.dat", dlib_layers(model))
+    load_dlib_resnet(path, model)
+    first, said = started(path, "dlib_resnet", faces(), input="restored")
+    assert said[0].startswith(f"{5 * 13} tensors taken from {path}")
+    x = torch.randn(3, 1, 103, 103, generator=torch.Generator().manual_seed(0))
+    assert first.training
+    with torch.no_grad():
+        assert (first.eval().features(x) - model.features(x)).abs().max() <= 1e-3
+    # In training its BatchNorm goes by the batch, whose statistics it has already.
+    assert not torch.allclose(first.bn1.running_mean, model.bn1.running_mean, atol=0.1)
+    assert known_by(str(path)) == ()
+    assert len(digest_of_start(str(path))) == 64
+
+
+def test_a_run_starts_from_a_senets_public_weights(tmp_path):
+    model = small().eval()
+    state = senet50_public_state(model)
+    np.savez(tmp_path / "w.npz", **{name: tensor.numpy() for name, tensor in state.items()})
+    first, _ = started(tmp_path / "w.npz", "senet_small", faces())
+    x = torch.randn(2, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        told, wanted = first.eval()(x)["expression"], model(x)["expression"]
+    assert torch.equal(told.argmax(1), wanted.argmax(1))
+    assert (told - wanted).abs().max() <= 1e-4
+
+
+def test_what_cannot_start_from_public_weights_says_so(tmp_path, monkeypatch):
+    path = write_dlib(tmp_path / "net.dat", dlib_layers(small_dlib(monkeypatch)))
+    with pytest.raises(
+        UsageError, match="known for senet50, emonet and dlib_resnet, not mien_tiny"
+    ):
+        started(path, "mien_tiny", faces())
+    config = TrainConfig(init=str(path), grow=True, model=ModelConfig("dlib_resnet"))
+    about = {"labels": {"expression": EIGHT}, "channels": 1}
+    with pytest.raises(UsageError, match=r"net\.dat: grow is for run folders"):
+        first_network(config, about, faces(), print)

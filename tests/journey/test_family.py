@@ -25,8 +25,8 @@ FEW = ["--device", "cpu", "--precision", "fp32", "--threads", "1", "--batch", "7
 FEW += ["--epochs", "1", "--model.size", "16", "--model.name", "tian2022_a"]
 
 
-def train(data, out, *fields):
-    settings = {"STUDENTS": "mien_tiny:9", "SEEDS": "3", "PYTHON": sys.executable}
+def train(data, out, *fields, **settings):
+    settings = {"STUDENTS": "mien_tiny:9", "SEEDS": "3", "PYTHON": sys.executable, **settings}
     return subprocess.run(
         ["bash", str(SCRIPT), str(data), str(out), *FEW, *fields],
         env={**os.environ, **settings},
@@ -62,3 +62,24 @@ def test_a_teacher_that_fails_is_named_and_nobody_is_taught(tmp_path):
     assert "teacher-plain failed:\n" in done.stderr
     assert "has labels for fer2013, ferplus, not nothing" in done.stderr
     assert not list(tmp_path.glob("out/mien_tiny*"))
+
+
+def test_a_teacher_that_knows_faces_teaches_beside_the_others(tmp_path):
+    told = tmp_path / "told.txt"
+    python = tmp_path / "python"  # notes what it is to do, and makes the run folder
+    python.write_text(
+        f'#!/bin/bash\necho "$*" >>"{told}"\n'
+        'for i; do [ "$last" = --out ] && at=$i; last=$i; done\n'
+        'mkdir -p "$at" && printf "epoch\\n1\\n" >"$at/history.csv"\n'
+    )
+    python.chmod(0o755)
+    done = train(tmp_path, tmp_path / "out", PYTHON=str(python), FACES="dlib.dat")
+    assert done.returncode == 0, done.stderr
+    *teachers, student = told.read_text().splitlines()
+    (faces,) = (line for line in teachers if "teacher-faces" in line)
+    assert len(teachers) == 4
+    assert "/../mien-teacher-faces.yaml --data" in faces and "--init dlib.dat" in faces
+    assert (SCRIPT.parent / "../mien-teacher-faces.yaml").exists()
+    names = ("plain", "large", "squeeze", "faces")
+    given = " ".join(f"--teacher {tmp_path}/out/teacher-{name}" for name in names)
+    assert f"mien distill {SCRIPT.parent}/student.yaml" in student and given in student

@@ -35,7 +35,7 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     distil: DistilConfig = field(default_factory=DistilConfig)
     init: str = ""
-    """A run folder, exported file or bundled model that is fine-tuned; empty starts at random."""
+    """A run, exported file, bundled model or public weights to tune; empty starts at random."""
     grow: bool = False
     """The network of `init` is narrower: its channels become the first ones of this network."""
     teacher: str = ""
@@ -50,6 +50,8 @@ class TrainConfig:
     """The side in pixels of those smaller pictures."""
     freeze_epochs: int = 0
     """The first so many epochs train the heads alone; BN's statistics stay, too."""
+    freeze: tuple[str, ...] = ()
+    """Parts of the network that stay as they are throughout, such as ``[conv1, bn1, layer1]``."""
     batch: int = 64
     """Faces per step."""
     smoothing: float = 0.0

@@ -24,6 +24,7 @@ from mien.runtime.classify import Classifier, load_classifier
 from mien.runtime.store import bundled, resolve
 from mien.train.data.rows import AFFECT
 from mien.train.models import build
+from mien.train.models.norms import measure_norms
 from mien.types import Floats, Image
 
 FACES = 512
@@ -159,36 +160,18 @@ def _norms_behind(model: nn.Module, x: Tensor) -> dict[str, str]:
 def _unfold(model: nn.Module, biases: Mapping[str, Tensor], x: Tensor) -> None:
     """Split what was folded: the answers to `x`, and to all else, stay; BatchNorm is itself again.
 
-    First each norm only adds what is left of it, ``1 * (x - 0) / 1 + bias``. Then, with the mean mu
-    and the deviation sigma of what it is given, that is ``sigma (x - mu) / sigma + (bias + mu)``.
+    First each norm only adds what is left of it, ``1 * (x - 0) / 1 + bias``; then it is given the
+    statistics of what comes in.
     """
     modules = dict(model.named_modules())
-    norms: dict[nn.BatchNorm2d, Tensor] = {}
+    norms = []
     for name, bias in biases.items():
         norm = modules[name]
         assert isinstance(norm, nn.BatchNorm2d)
-        norms[norm] = bias
-        for tensor, value in zip(_parts(norm), (1.0, bias, 0.0, 1.0 - norm.eps), strict=True):
-            tensor.copy_(torch.as_tensor(value))
-    seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
-
-    def measure(module: nn.Module, args: tuple[Tensor], out: Tensor) -> None:
-        var, mean = torch.var_mean(args[0], dim=(0, 2, 3), correction=0)
-        seen[module] = mean, var
-
-    hooks = [norm.register_forward_hook(measure) for norm in norms]
-    model(x)
-    for hook in hooks:
-        hook.remove()
-    for norm, bias in norms.items():
-        mean, var = seen[norm]
-        values = ((var + norm.eps).sqrt(), bias + mean, mean, var)
-        for tensor, value in zip(_parts(norm), values, strict=True):
-            tensor.copy_(value)
-
-
-def _parts(norm: nn.BatchNorm2d) -> tuple[Tensor, ...]:
-    return tuple(getattr(norm, part) for part in _NORM)
+        norms.append(norm)
+        for part, value in zip(_NORM, (1.0, bias, 0.0, 1.0 - norm.eps), strict=True):
+            getattr(norm, part).copy_(torch.as_tensor(value))
+    measure_norms(model, norms, x)
 
 
 @torch.no_grad()

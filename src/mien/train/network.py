@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.errors import DataError
+from mien.errors import DataError, UsageError
 from mien.runtime.classify import load_classifier
 from mien.train import checkpoint
 from mien.train.config import TrainConfig, load_config
@@ -22,6 +22,8 @@ from mien.train.data.readers import split_name
 from mien.train.data.rows import Rows
 from mien.train.exported import exported_file, exported_weights
 from mien.train.models import build
+from mien.train.models.norms import measure_norms
+from mien.train.models.pretrained import load_public, public_file
 from mien.train.sections import DataConfig, ReleaseConfig
 from mien.types import Image
 
@@ -124,11 +126,14 @@ def first_network(
         say: told how much was taken over from elsewhere.
 
     Raises:
-        DataError: `config.init` is no run, no exported file, or has a network that does not fit.
+        DataError: what `config.init` names is not there, or has a network that does not fit.
+        UsageError: public weights that are not for this architecture, or are to grow.
     """
     model = _network(config, about["labels"], about["channels"])
     if not config.init:
         return model
+    if public := public_file(config.init):
+        return _from_public(model, public, config, about, crops, say)
     if file := exported_file(config.init):
         tensors = exported_weights(file, config.model.options, crops)
     else:
@@ -137,9 +142,29 @@ def first_network(
     return model
 
 
+def _from_public(
+    model: nn.Module,
+    file: Path,
+    config: TrainConfig,
+    about: Mapping[str, Any],
+    crops: Image,
+    say: Callable[[str], None],
+) -> nn.Module:
+    """`model` with the public weights of `file`, its BatchNorm by the statistics of `crops`."""
+    if config.grow:
+        raise UsageError(f"{file}: grow is for run folders and exported files, not public weights")
+    say(str(load_public(file, config.model.name, model, about["labels"])))
+    some = crops[np.unique(np.linspace(0, len(crops) - 1, _NORM_BATCH).astype(int))]
+    faces = TensorData(Rows(some, {}, {}, ()), (), config.model.size, "cpu")
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    measure_norms(model.eval(), norms, next(plain_batches(faces, len(faces)))[0])
+    return model.train()
+
+
 def digest_of_start(source: str) -> str:
-    """SHA-256 of the weights in the run folder or exported file `source`, wherever it lies."""
-    return checkpoint.digest(exported_file(source) or Path(source) / WEIGHTS["last"])
+    """SHA-256 of the weights that `source` names, wherever they lie."""
+    file = public_file(source) or exported_file(source)
+    return checkpoint.digest(file or Path(source) / WEIGHTS["last"])
 
 
 def trained_on(config: TrainConfig) -> tuple[str, ...]:
@@ -154,7 +179,9 @@ def trained_on(config: TrainConfig) -> tuple[str, ...]:
 
 
 def known_by(source: str) -> tuple[str, ...]:
-    """The splits that the run folder, exported file or bundled model `source` was trained on."""
+    """The splits of our data sets that `source`, a start or a teacher, was trained on."""
+    if public_file(source):
+        return ()
     if file := exported_file(source):
         return load_classifier(file).spec.trained_on
     _, about = _read(Path(source))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from mien.errors import UsageError
@@ -24,13 +26,19 @@ def heads_of(model: nn.Module) -> nn.Module:
 
 
 class Stages:
-    """Two-stage fine-tuning: the backbone of `model` is frozen first and trained later.
+    """What of `model` is trained when: all but its parts `frozen`, and the heads alone at first.
 
     Parameters that were frozen when this was made stay so.
+
+    Raises:
+        UsageError: it has no such part, or, with `freeze_epochs`, no heads.
     """
 
-    def __init__(self, model: nn.Module, freeze_epochs: int) -> None:
+    def __init__(self, model: nn.Module, freeze_epochs: int, frozen: Sequence[str] = ()) -> None:
         self._model, self._freeze_epochs = model, freeze_epochs
+        self._frozen = [_part(model, name) for name in frozen]
+        for part in self._frozen:
+            part.requires_grad_(False)
         self._backbone = (
             [p for p in backbone_parameters(model).values() if p.requires_grad]
             if freeze_epochs
@@ -40,8 +48,8 @@ class Stages:
     def enter(self, epoch: int) -> None:
         """Put the model into training mode for the epoch number `epoch`, from 0.
 
-        In the first stage the backbone's parameters get no gradient and its modules are in
-        evaluation mode: BatchNorm uses its running statistics and leaves them as they are.
+        What is frozen, in the first stage the whole backbone, gets no gradient and is in evaluation
+        mode: BatchNorm uses its running statistics and leaves them as they are.
         """
         frozen = epoch < self._freeze_epochs
         for parameter in self._backbone:
@@ -51,6 +59,16 @@ class Stages:
             heads_of(self._model).train()
         else:
             self._model.train()
+        for part in self._frozen:
+            part.eval()
+
+
+def _part(model: nn.Module, name: str) -> nn.Module:
+    parts: dict[str, nn.Module] = dict(model.named_modules())
+    if name not in parts:
+        first = ", ".join(key for key, _ in model.named_children())
+        raise UsageError(f"freeze: {type(model).__name__} has no part {name!r}; it has {first}")
+    return parts[name]
 
 
 def run_with_features(model: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

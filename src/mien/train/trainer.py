@@ -44,7 +44,8 @@ from mien.train.validation import validate
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 60.0
 _NEWER_FIELDS = (
-    *(("", "init"), ("", "grow"), ("", "teacher"), ("", "head_weights"), ("", "freeze_epochs")),
+    *(("", "init"), ("", "grow"), ("", "teacher"), ("", "head_weights")),
+    *(("", "freeze_epochs"), ("", "freeze")),
     *(("data", "relabel"), ("data", "options"), ("data", "sampler"), ("optim", "backbone_lr")),
     *(("data", "path"), ("data", "also"), ("augment", "gamma"), ("augment", "blur")),
     *(("augment", "noise"), ("augment", "small"), ("augment", "mixup")),
@@ -114,7 +115,7 @@ def train(
     """
     task = make_task(config, model, data, ask)
     state = first_state(model, config, task)
-    stages, chances = Stages(model, config.freeze_epochs), _chances(config, data)
+    stages, chances = Stages(model, config.freeze_epochs, config.freeze), _chances(config, data)
     path = folder / CHECKPOINT
     if path.exists():
         state.restore(path, fingerprint)

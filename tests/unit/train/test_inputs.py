@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mien.train.data.loader import standardise  # noqa: E402
+from mien.train.models.dlib_resnet import DlibInput  # noqa: E402
 from mien.train.models.inputs import (  # noqa: E402
     UnitInput,
     VGGFace2Input,
@@ -28,6 +29,12 @@ def test_vggface2_in_the_official_order():
     out = VGGFace2Input("rgb")(pixel(200.0, 100.0, 50.0))
     wanted = [200 - 131.0912, 100 - 103.8827, 50 - 91.4953]
     assert out.flatten().tolist() == pytest.approx(wanted, abs=1e-4)
+
+
+def test_dlib_takes_parts_of_256():
+    out = DlibInput()(pixel(200.0, 100.0, 50.0))
+    wanted = [(200 - 122.782) / 256, (100 - 117.001) / 256, (50 - 104.298) / 256]
+    assert out.flatten().tolist() == pytest.approx(wanted, abs=1e-6)
 
 
 def test_grey_is_repeated():

@@ -126,3 +126,24 @@ def test_heads_that_are_not_called_as_one():
 
     with pytest.raises(UsageError, match="Apart does not call its `heads` as one module"):
         run_with_features(Apart(), torch.zeros(1, 4))
+
+
+def test_parts_stay_frozen_throughout():
+    model = network()
+    stages = Stages(model, 1, ["stem", "units.0"])
+    optimiser = make_optimiser(model, OptimConfig(lr=0.5, weight_decay=0.1))
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    for epoch in range(2):
+        stages.enter(epoch)
+        sum(out.square().sum() for out in model(torch.randn(4, 1, 48, 48)).values()).backward()
+        optimiser.step()
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert not {k for k in changed if k.startswith(("stem.", "units.0."))}
+    assert {"units.1.norm1.running_mean", "units.1.sep1.1.weight"} <= changed
+
+
+def test_a_part_that_is_not_there_cannot_be_frozen():
+    with pytest.raises(
+        UsageError, match="PreActivatedNetwork has no part 'unit'; it has stem, uni"
+    ):
+        Stages(network(), 0, ["unit"])

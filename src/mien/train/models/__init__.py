@@ -1,6 +1,7 @@
 """The network architectures, one readable file a family. Importing this registers them all."""
 
 from mien.train.models import (
+    dlib_resnet,
     efficientformer,
     emonet,
     inception_v4,
@@ -21,6 +22,7 @@ __all__ = [
     "catalogue",
     "count_macs",
     "count_parameters",
+    "dlib_resnet",
     "efficientformer",
     "emonet",
     "inception_v4",

@@ -2,9 +2,11 @@
 
 SENet-50: ``senet50_ft_weight.pkl`` or ``senet50_scratch_weight.pkl`` of VGGFace2-pytorch by
 cydonia999, a pickled dictionary of NumPy arrays [found; the names of the files: inferred]. EmoNet:
-``emonet_8.pth`` of face-analysis/emonet, a state dictionary of 682 tensors [found]. Neither comes
-with mien, and neither could be tried by its authors: the tests load files of their own making, in
-those formats. Any of the forms that `mien.train.models.weight_files` reads will do.
+``emonet_8.pth`` of face-analysis/emonet, a state dictionary of 682 tensors [found]. Neither could
+be tried by mien's authors: the tests load files of their own making, in those formats. Any of the
+forms that `mien.train.models.weight_files` reads will do. dlib's face recognition network:
+``dlib_face_recognition_resnet_model_v1.dat``, in dlib's own form, which was tried. None of them
+comes with mien.
 
 What the networks must be given with these weights is in `mien.train.models.inputs`.
 """
@@ -14,13 +16,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from mien.errors import DataError, UsageError
 from mien.labels import EIGHT
-from mien.train.models.weight_files import read_tensors
+from mien.train.models.dlib_file import read_dlib
+from mien.train.models.weight_files import READERS, read_tensors
 
 EMONET_LABELS = (
     "neutral",
@@ -33,6 +37,11 @@ EMONET_LABELS = (
     "contempt",
 )
 """The order of the eight expressions in ``emonet_8.pth``, which is AffectNet's [found]."""
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+DLIB = ".dat"
+"""The ending of a network that dlib serialised."""
 
 SENET50_CLASSIFIER = ("fc.weight", "fc.bias")
 EMONET_CLASSIFIER = ("emo_fc_2.3.weight", "emo_fc_2.3.bias")
@@ -57,12 +66,40 @@ class LoadReport:
     other_shape: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
 
     def __str__(self) -> str:
-        """One line: how many were taken, and the first few of the others by name."""
+        """One line: how many were taken, and the first few of the others, but for counters."""
+        missing = [name for name in self.missing if not _is_counter(name)]
         shapes = [f"{name} {tuple(a)} for {tuple(b)}" for name, a, b in self.other_shape]
         parts = [f"{len(self.taken)} tensors taken from {self.source}"]
-        listed = {"missing": self.missing, "unexpected": self.unexpected, "other shape": shapes}
+        listed = {"missing": missing, "unexpected": self.unexpected, "other shape": shapes}
         parts += [f"{len(n)} {what} ({_first(n)})" for what, n in listed.items() if n]
         return "; ".join(parts)
+
+
+def public_file(source: str) -> Path | None:
+    """The file of public weights that `source` names, by its ending; None is something else."""
+    path = Path(source)
+    return path if path.suffix in (*READERS, DLIB) else None
+
+
+def load_public(
+    path: Path, architecture: str, model: nn.Module, labels: Mapping[str, Sequence[str]]
+) -> LoadReport:
+    """Load public weights into `model`, an `architecture` with a head for each of `labels`.
+
+    Raises:
+        DataError: an unreadable file, or one with other tensors.
+        UsageError: an architecture that there are no public weights for.
+    """
+    if architecture in ("senet50", "senet_small"):
+        return load_senet50(path, model)
+    if architecture == "emonet":
+        eight = (names for names in labels.values() if sorted(names) == sorted(EMONET_LABELS))
+        return load_emonet(path, model, labels=next(eight, EIGHT))
+    if architecture == "dlib_resnet":
+        return load_dlib_resnet(path, model)
+    raise UsageError(
+        f"{path}: public weights are known for senet50, emonet and dlib_resnet, not {architecture}"
+    )
 
 
 def load_senet50(path: Path, model: nn.Module, *, head: str | None = None) -> LoadReport:
@@ -130,6 +167,61 @@ def load_emonet(path: Path, model: nn.Module, *, labels: Sequence[str] = EIGHT) 
     return _load(path, tensors, model, {}, EMONET_CLASSIFIER)
 
 
+def load_dlib_resnet(path: Path, model: nn.Module) -> LoadReport:
+    """Load ``dlib_face_recognition_resnet_model_v1.dat`` into a `dlib_resnet`, all or nothing.
+
+    The heads stay as they are. dlib's convolutions have biases and a factor and an offset for each
+    channel behind them, which BatchNorm becomes: its running mean is the bias, taken off, and its
+    running variance one. In training it would go by its batches instead: see `measure_norms`.
+
+    Args:
+        path: the file.
+        model: what `dlib_resnet` built, with ``input="pixels"`` or "restored".
+
+    Returns:
+        What was taken and what was not.
+
+    Raises:
+        DataError: an unreadable file, or another network; the model is as it was then.
+    """
+    return _load(path, _dlib_tensors(path, model), model, {}, ())
+
+
+def _dlib_tensors(path: Path, model: nn.Module) -> dict[str, Tensor]:
+    """The state dictionary of `model` out of dlib's file, layer by layer, without the heads."""
+    convolutions = _named(model, nn.Conv2d)
+    wanted = [
+        layer
+        for convolution in convolutions.values()
+        for count in [convolution.out_channels]
+        for layer in [("con_4", convolution.weight.numel() + count), ("affine_", 2 * count)]
+    ]
+    layers = read_dlib(path)
+    if [(layer.kind, len(layer.values)) for layer in layers] != wanted:
+        found, here = sum(len(layer.values) for layer in layers), sum(n for _, n in wanted)
+        raise DataError(
+            f"{path}: not the weights of this network: {len(layers)} layers of {found} numbers, "
+            f"for {len(wanted)} of {here}; dlib_resnet takes them with its option input: restored"
+        )
+    tensors: dict[str, Tensor] = {}
+    values = iter(torch.from_numpy(layer.values) for layer in layers)
+    for (name, convolution), (behind, norm) in zip(
+        convolutions.items(), _named(model, nn.BatchNorm2d).items(), strict=True
+    ):
+        count = convolution.out_channels
+        filters, biases = torch.split(next(values), [convolution.weight.numel(), count])
+        tensors[f"{name}.weight"] = filters.reshape(convolution.weight.shape)
+        tensors[f"{behind}.weight"], tensors[f"{behind}.bias"] = torch.split(next(values), count)
+        tensors[f"{behind}.running_mean"] = -biases
+        tensors[f"{behind}.running_var"] = torch.full((count,), 1 - norm.eps)
+    return tensors
+
+
+def _named(model: nn.Module, kind: type[Layer]) -> dict[str, Layer]:
+    """The layers of one kind by their names, in the order in which they were made."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, kind)}
+
+
 def _senet_names(model: nn.Module, head: str | None) -> dict[str, str]:
     """Our names of ``fc.weight`` and ``fc.bias``; empty where no head is to be theirs."""
     heads = list(getattr(model, "heads", ()))
@@ -180,11 +272,16 @@ def _acceptable(
 ) -> bool:
     """Whether nothing but counters and the classifier's outputs differ."""
     free = {*classifier, *(k for k in own if k.startswith("heads."))}
-    free |= {k for k in own if k.endswith("num_batches_tracked")}
+    free |= {k for k in own if _is_counter(k)}
     missing = set(report.missing) - free
     unexpected = set(report.unexpected) - set(classifier)
     resized = [k for k, a, b in report.other_shape if k not in free or a[1:] != b[1:]]
     return not (missing or unexpected or resized) and all(k in tensors for k in classifier)
+
+
+def _is_counter(name: str) -> bool:
+    """Whether it is BatchNorm's count of batches, which nothing here depends on."""
+    return name.endswith("num_batches_tracked")
 
 
 def _first(names: Sequence[str]) -> str:

@@ -38,18 +38,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         DataError: no such file, a damaged one, one that holds something other than arrays of
             numbers by name, or a pickle that calls for anything but them, naming it.
     """
-    readers: dict[str, Callable[[Path], Any]] = {
-        ".pkl": _read_pickle,
-        ".npz": _read_npz,
-        ".safetensors": _read_safetensors,
-        ".pth": _read_torch,
-        ".pt": _read_torch,
-    }
-    if path.suffix not in readers:
-        raise UsageError(f"{path}: weights are read from {', '.join(readers)} files")
+    if path.suffix not in READERS:
+        raise UsageError(f"{path}: weights are read from {', '.join(READERS)} files")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    content = readers[path.suffix](path)
+    content = READERS[path.suffix](path)
     if not isinstance(content, Mapping) or not content:
         raise DataError(f"{path}: holds no dictionary of weights but a {type(content).__name__}")
     return {name: _tensor(path, name, value) for name, value in content.items()}
@@ -120,6 +113,16 @@ def _read_pickle(path: Path) -> Any:
     if not isinstance(content, dict):
         return content
     return {k: v.values if isinstance(v, _Array) else v for k, v in content.items()}
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    ".pkl": _read_pickle,
+    ".npz": _read_npz,
+    ".safetensors": _read_safetensors,
+    ".pth": _read_torch,
+    ".pt": _read_torch,
+}
+"""What reads a file of weights, by its ending."""
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
