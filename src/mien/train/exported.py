@@ -22,7 +22,7 @@ from mien.errors import DataError
 from mien.metrics import softmax
 from mien.runtime.classify import Classifier, load_classifier
 from mien.runtime.store import bundled, resolve
-from mien.train.data.rows import AFFECT
+from mien.train.data.rows import AFFECT, evenly_spaced
 from mien.train.models import build
 from mien.train.models.norms import measure_norms
 from mien.types import Floats, Image
@@ -78,7 +78,7 @@ def exported_weights(path: Path, options: Mapping[str, Any], crops: Image) -> di
     spec = classifier.spec
     heads = {head.name: len(head.labels) for head in spec.heads}
     model = build(spec.architecture, heads, channels=spec.input.channels, **options).eval()
-    crops = crops[np.unique(np.linspace(0, len(crops) - 1, FACES).astype(int))]
+    crops = crops[evenly_spaced(len(crops), FACES)]
     x = torch.from_numpy(classifier.prepare(crops))
     stored = onnx.load(path)
     tensors = _tensors(stored)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +18,7 @@ from mien.train import checkpoint
 from mien.train.config import TrainConfig, load_config
 from mien.train.data.loader import TensorData, plain_batches
 from mien.train.data.readers import split_name
-from mien.train.data.rows import Rows
+from mien.train.data.rows import Rows, evenly_spaced
 from mien.train.exported import exported_file, exported_weights
 from mien.train.models import build
 from mien.train.models.norms import measure_norms
@@ -99,7 +98,7 @@ def renormed(run: Run, training: Rows) -> Run:
     wanted = run.config.release.norm_faces
     if not wanted:
         return run
-    at = np.unique(np.linspace(0, len(training) - 1, wanted).astype(int))
+    at = evenly_spaced(len(training), wanted)
     faces = TensorData(training.take(at), (), run.config.model.size, "cpu")
     model = copy.deepcopy(run.model)
     norms = {m: m.momentum for m in model.modules() if isinstance(m, nn.BatchNorm2d)}
@@ -122,7 +121,7 @@ def first_network(
     Args:
         config: the run's.
         about: what its data.json says.
-        crops: training faces; BatchNorm's statistics in an exported file are measured on them.
+        crops: training faces; BatchNorm's statistics are measured on them, but for a run's.
         say: told how much was taken over from elsewhere.
 
     Raises:
@@ -154,7 +153,7 @@ def _from_public(
     if config.grow:
         raise UsageError(f"{file}: grow is for run folders and exported files, not public weights")
     say(str(load_public(file, config.model.name, model, about["labels"])))
-    some = crops[np.unique(np.linspace(0, len(crops) - 1, _NORM_BATCH).astype(int))]
+    some = crops[evenly_spaced(len(crops), _NORM_BATCH)]
     faces = TensorData(Rows(some, {}, {}, ()), (), config.model.size, "cpu")
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     measure_norms(model.eval(), norms, next(plain_batches(faces, len(faces)))[0])

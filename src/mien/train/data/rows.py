@@ -175,6 +175,11 @@ def _check_values(head: str, target: Floats) -> None:
         raise DataError(f"head {head!r}: the target of face {row} is {value:g}; expected {wanted}")
 
 
+def evenly_spaced(count: int, wanted: int) -> NDArray[np.intp]:
+    """The numbers of at most `wanted` of `count` rows, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, wanted).astype(int))
+
+
 def one_hot(codes: NDArray[np.intp], k: int) -> Floats:
     """Integer codes (n,) to float32 (n, k); a code of -1 becomes a row of zeros."""
     target = np.zeros((len(codes), k), np.float32)

@@ -82,14 +82,13 @@ class DlibResNet(nn.Module):
         self.conv1 = nn.Conv2d(channels, LEVELS[0][0], 7, 2, bias=False)
         self.bn1 = nn.BatchNorm2d(LEVELS[0][0])
         self.maxpool = nn.MaxPool2d(3, 2)
-        widths = [width for width, _ in LEVELS]
-        self.layer1, self.layer2, self.layer3, self.layer4, self.layer5 = (
-            _level(before, width, blocks, 1 if i == 0 else 2)
-            for i, (before, (width, blocks)) in enumerate(
-                zip((widths[0], *widths), LEVELS, strict=False)
-            )
-        )
-        self.width = sum(widths[2:])
+        levels: list[nn.Sequential] = []
+        inputs = LEVELS[0][0]
+        for outputs, blocks in LEVELS:
+            levels.append(_level(inputs, outputs, blocks, 2 if levels else 1))
+            inputs = outputs
+        self.layer1, self.layer2, self.layer3, self.layer4, self.layer5 = levels
+        self.width = sum(outputs for outputs, _ in LEVELS[2:])
         self.dropout = nn.Dropout(dropout)
         self.heads = LinearHeads(self.width, heads)
 
